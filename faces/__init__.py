@@ -1,0 +1,1 @@
+"""Photos in, rated face records out."""

@@ -1,0 +1,15 @@
+"""ComfyUI nodes: schema, checks and one call into the folders below; nothing else."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import faces, hifi_net, identity, landmarks, tiny
+
+
+class HiFiPortraitExtension(ComfyExtension):
+    """All nodes of the pack, by family."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Return every node class, in the order of the data flow."""
+        return [*faces.NODES, *identity.NODES, *landmarks.NODES, *hifi_net.NODES, *tiny.NODES]

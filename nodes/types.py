@@ -1,0 +1,11 @@
+"""The sockets between nodes, named as in ``docs/architecture.md``."""
+
+from comfy_api.latest import io
+
+FaceAnalyzer = io.Custom("FACE_ANALYZER")
+ReferenceFaces = io.Custom("REFERENCE_FACES")
+Identity = io.Custom("IDENTITY")
+FaceLandmarks3D = io.Custom("FACE_LANDMARKS_3D")
+HiFiNet = io.Custom("HIFI_NET")
+
+CATEGORY = "HiFi Portrait"

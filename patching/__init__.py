@@ -1,0 +1,1 @@
+"""The model patch: the only place that touches ComfyUI's internals."""

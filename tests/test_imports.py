@@ -1,0 +1,55 @@
+"""Imports follow the data flow: the table in docs/architecture.md, checked."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+ALLOWED = {
+    "faces": set(),
+    "landmarks": set(),
+    "models": set(),
+    "identity": {"models", "landmarks", "faces"},
+    "patching": {"models", "identity", "landmarks"},
+    "nodes": {"patching", "identity", "models", "landmarks", "faces"},
+    "training": {"patching", "identity", "models", "landmarks", "faces"},
+    "cli": {"training", "identity", "models", "landmarks", "faces"},
+}
+HOST = {"comfy", "comfy_api", "comfy_extras", "folder_paths", "nodes", "node_helpers", "server", "execution"}
+HOST_ALLOWED = {
+    "nodes": {"comfy_api", "folder_paths", "comfy.utils", "comfy.model_management"},
+    "patching": HOST,
+    "training": HOST,
+}
+
+
+def imports(path: Path) -> list[tuple[int, str]]:
+    """Return (level, dotted module) of every import statement in a file, nested ones too."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found += [(node.level, f"{module}.{alias.name}".strip(".")) for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("folder", sorted(ALLOWED))
+def test_imports_follow_the_data_flow(folder):
+    wrong = []
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        depth = len(path.relative_to(ROOT / folder).parts)
+        for level, module in imports(path):
+            top = module.split(".")[0]
+            if level > depth and top != folder and top not in ALLOWED[folder]:
+                wrong.append(f"{path.relative_to(ROOT)} imports {module}")
+            if level == 0 and top == "hifi_portrait":
+                wrong.append(f"{path.relative_to(ROOT)} imports {module} absolutely")
+            if level == 0 and top in HOST:
+                allowed = HOST_ALLOWED.get(folder, set())
+                if not any(module == name or module.startswith(f"{name}.") for name in allowed):
+                    wrong.append(f"{path.relative_to(ROOT)} imports the host's {module}")
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,1 @@
+"""Synthetic people, losses, trainer and evaluation."""

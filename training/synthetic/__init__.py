@@ -1,0 +1,1 @@
+"""Synthetic people: random identities rendered with exact landmarks."""
