@@ -1,0 +1,47 @@
+"""Which of the 72 points the face itself hides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .model import FaceModel
+
+
+def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06) -> np.ndarray:
+    """Tell visible points from self-occluded ones (*ours*).
+
+    A point is hidden when every triangle around it faces away, or when another triangle covers it and lies nearer to
+    the viewer by more than ``tolerance``.
+
+    Parameters
+    ----------
+    points : np.ndarray
+        (72, 3): x, y px (y down), z px towards the viewer.
+    model : FaceModel
+        For its triangles.
+    tolerance : float
+        In interocular distances of the face in the picture.
+
+    Returns
+    -------
+    np.ndarray
+        (72,) bool.
+    """
+    points = np.asarray(points, np.float64)
+    triangles = model.triangles
+    a, b, c = (points[triangles[:, k]] for k in range(3))
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    facing = np.zeros(len(points), bool)
+    facing[triangles[area > -1e-9].ravel()] = True
+
+    unit = np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
+    solid = np.abs(area) > 1e-6 * max(unit, 1e-6) ** 2
+    a, b, c, area, corners = a[solid], b[solid], c[solid], area[solid], triangles[solid]
+    p = points[:, None, :]
+    l1 = ((p[..., 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (p[..., 1] - a[:, 1]) * (c[:, 0] - a[:, 0])) / area
+    l2 = ((b[:, 0] - a[:, 0]) * (p[..., 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (p[..., 0] - a[:, 0])) / area
+    depth = a[:, 2] + l1 * (b[:, 2] - a[:, 2]) + l2 * (c[:, 2] - a[:, 2])
+    inside = (l1 > 1e-6) & (l2 > 1e-6) & (l1 + l2 < 1 - 1e-6)
+    own = (corners[None] == np.arange(len(points))[:, None, None]).any(-1)
+    covered = (inside & ~own & (depth > p[..., 2] + tolerance * unit)).any(1)
+    return facing & ~covered
