@@ -11,7 +11,7 @@ def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06
     """Tell visible points from self-occluded ones (*ours*).
 
     A point is hidden when every triangle around it faces away, or when another triangle covers it and lies nearer to
-    the viewer by more than ``tolerance``.
+    the viewer by more than ``tolerance``; a pupil also under closed lids.
 
     Parameters
     ----------
@@ -44,4 +44,8 @@ def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06
     inside = (l1 > 1e-6) & (l2 > 1e-6) & (l1 + l2 < 1 - 1e-6)
     own = (corners[None] == np.arange(len(points))[:, None, None]).any(-1)
     covered = (inside & ~own & (depth > p[..., 2] + tolerance * unit)).any(1)
-    return facing & ~covered
+    seen = facing & ~covered
+    for pupil, upper, lower in ((68, (37, 38), (40, 41)), (69, (43, 44), (46, 47))):
+        opening = np.linalg.norm(points[list(upper), :2].mean(0) - points[list(lower), :2].mean(0))
+        seen[pupil] &= bool(opening > 0.035 * unit)
+    return seen
