@@ -1,0 +1,105 @@
+"""HiFi-Net's residuals: run for the rows they act on, and added to the host's ``control``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .run_state import Call, ResidualJob
+
+Control = dict[str, list[Any]]
+"""The host's residuals: lists ``input``, ``middle``, ``output``, each taken from its end."""
+
+
+def add_residuals(call: Call, x: Tensor, timesteps: Tensor, y: Tensor | None, control: Any) -> Any:
+    """Return the host's ``control`` with the residuals of all of the call's jobs added.
+
+    Parameters
+    ----------
+    x
+        ``(B, C, h, w)``, scaled as the UNet reads it; extra channels of an inpainting model come last.
+    timesteps
+        ``(B,)``.
+    y
+        ``(B, D)`` pooled conditioning, or None.
+    control
+        What core ControlNets made, or None. Not changed.
+    """
+    if not call.jobs:
+        return control
+    down: list[Tensor | None] = []
+    middle: Tensor | None = None
+    for job in call.jobs:
+        outputs = _run(job, x, timesteps, y)
+        gains = job.gains
+        if not down:
+            down = [None] * (len(outputs) - 1)
+        for i, (residual, gain) in enumerate(zip(outputs[:-1], gains[:-1], strict=True)):
+            down[i] = _accumulate(down[i], residual, gain, job, x)
+        middle = _accumulate(middle, outputs[-1], gains[-1], job, x)
+    return merge_control(control, down, middle)
+
+
+def _run(job: ResidualJob, x: Tensor, timesteps: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
+    patch = job.patch
+    rows = slice(None) if job.rows is None else job.rows
+    x = x[rows, : patch.hifi_net.config.in_channels]
+    count = x.shape[0]
+    detail = replace(
+        job.detail,
+        tokens=job.detail.tokens.expand(count, -1, -1),
+        coords=job.detail.coords.expand(count, -1, -1),
+        bias=job.detail.bias.expand(count, -1),
+    )
+    residuals = patch.hifi_net.network.hifi_net(
+        x,
+        job.hint.to(x.dtype),
+        timesteps[rows],
+        job.tokens.to(x.dtype),
+        None if y is None else y[rows],
+        job.coordinates.to(x.dtype),
+        detail,
+        fusion_scale=job.fusion,
+    )
+    return (*residuals.down, residuals.mid)
+
+
+def _accumulate(
+    total: Tensor | None, residual: Tensor, gain: float, job: ResidualJob, x: Tensor
+) -> Tensor | None:
+    """Add one job's residual to the whole batch's; None stands for zero everywhere."""
+    if gain == 0.0:
+        return total
+    residual = residual.to(x.dtype) * gain
+    if job.masks is not None:
+        residual = residual * job.masks.at(*residual.shape[-2:]).to(x.dtype)
+    if job.rows is None:
+        return residual if total is None else total + residual
+    if total is None:
+        total = torch.zeros(x.shape[0], *residual.shape[1:], dtype=x.dtype, device=x.device)
+    total[job.rows] += residual
+    return total
+
+
+def merge_control(control: Any, down: list[Tensor | None], middle: Tensor | None) -> Control:
+    """Return a new ``control`` with residuals added to the host's ``output`` and ``middle`` lists.
+
+    The host takes from the end of a list, so lists of different lengths are aligned at their ends.
+    """
+    merged: Control = {key: list(value) for key, value in (control or {}).items()}
+    for key, ours in (("output", down), ("middle", [middle])):
+        theirs = merged.get(key, [])
+        length = max(len(theirs), len(ours))
+        padded = [None] * (length - len(theirs)) + theirs
+        mine = [None] * (length - len(ours)) + list(ours)
+        merged[key] = [_sum(a, b) for a, b in zip(padded, mine, strict=True)]
+    return merged
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b

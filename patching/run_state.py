@@ -1,0 +1,391 @@
+"""What exists only while a picture is sampled: caches of one run, and the plan of one call of the UNet.
+
+A `RunState` is created when sampling starts and emptied when it ends, be it by an error. It travels in
+the run's own copy of ``transformer_options``, so nothing outlives the run, nothing is global, and no
+object that a MODEL holds is ever changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .blocks import AttentionLayer, UNetLayout
+from .landmark_maps import LATENT_SCALE, canvas_warning, landmark_maps
+from .masks import fit_mask, row_masks, scale_rows
+from .patch import HiFiPatch
+from .regions import Region
+from .schedule import Schedule
+
+if TYPE_CHECKING:
+    from ..models.tokens import DetailTokens
+
+RUN_KEY = "hifi_portrait_run"
+"""Where the `RunState` lies in ``transformer_options``."""
+CALL_KEY = "hifi_portrait_call"
+"""Where the `Call` lies in ``transformer_options``."""
+
+_log = logging.getLogger(__name__)
+
+
+class Row(NamedTuple):
+    """What one row of the UNet's batch is."""
+
+    positive: bool
+    """False for the unconditional half."""
+    latent: int
+    """Index of the picture in the whole batch."""
+    region: Region | None
+    """Where in the picture the row lies; None when it cannot be told."""
+
+
+Places = tuple[tuple[int, Region], ...]
+
+
+class MaskPyramid:
+    """The mask of some rows at the resolution of any layer, each size made once."""
+
+    def __init__(self, masks: Tensor) -> None:
+        self._sizes = {tuple(masks.shape[-2:]): masks}
+        self._full = masks
+
+    def at(self, height: int, width: int) -> Tensor:
+        """Return ``(R, 1, height, width)``."""
+        size = (height, width)
+        if size not in self._sizes:
+            self._sizes[size] = scale_rows(self._full, height, width)
+        return self._sizes[size]
+
+
+class LayerEntry(NamedTuple):
+    """Keys and values ``(R, K, width)`` of the identity tokens at one layer, and the factor on its output."""
+
+    keys: Tensor
+    values: Tensor
+    gain: float
+
+
+@dataclass(frozen=True)
+class Injection:
+    """One patch's part in the attention of one call."""
+
+    rows: slice | Tensor | None
+    """Rows of the batch that it acts on; None for all."""
+    layers: Mapping[tuple[str, int, int], LayerEntry]
+    masks: MaskPyramid | None
+
+
+@dataclass(frozen=True)
+class ResidualJob:
+    """One run of HiFi-Net within one call."""
+
+    patch: HiFiPatch
+    rows: slice | Tensor | None
+    tokens: Tensor
+    """``(R, K, context_dim)``."""
+    detail: DetailTokens
+    fusion: float
+    hint: Tensor
+    coordinates: Tensor
+    gains: tuple[float, ...]
+    """Factor on each down residual, then on the middle one."""
+    masks: MaskPyramid | None
+
+
+@dataclass(frozen=True)
+class Call:
+    """What all patches do in one call of the UNet; made before it, only read within."""
+
+    sigma: float
+    injections: Mapping[str, Injection]
+    jobs: tuple[ResidualJob, ...]
+    block_replacements: Mapping[tuple[str, int], Callable[..., Tensor]]
+    """Attention replacements that others registered for whole blocks."""
+
+
+@dataclass(frozen=True)
+class CondBatch:
+    """What the host is about to compute in one step: the latents and the conditionings' lists."""
+
+    x: Tensor
+    positive: tuple[bool, ...]
+    """For each list of conditionings, whether it is a positive one."""
+    areas: Mapping[tuple[int, object], object]
+    """Area of a conditioning, by the index of its list and its id."""
+
+
+class PreparedIdentity(NamedTuple):
+    """An identity on the run's device: its tokens, then the zero identity's where it is wanted."""
+
+    tokens: Tensor
+    detail: DetailTokens
+
+
+class RunState:
+    """Caches of one sampling run over all patches of a MODEL."""
+
+    def __init__(self, patches: tuple[HiFiPatch, ...], layout: UNetLayout, guider: Any = None) -> None:
+        self.patches = patches
+        self.layout = layout
+        self.guider = guider
+        self.batch: CondBatch | None = None
+        self.key_value_computations = 0
+        """How often keys and values of a layer were computed; stays at the number of layers."""
+        self.map_computations = 0
+        """How often landmarks were drawn and mapped; once for each size and landmark."""
+        self._sigma: tuple[Tensor, float] | None = None
+        self._cache: dict[tuple, Any] = {}
+
+    def close(self) -> None:
+        """Drop everything that the run made."""
+        self._cache.clear()
+        self._sigma = None
+        self.batch = None
+        self.guider = None
+
+    def _cached(self, key: tuple, make: Callable[[], Any]) -> Any:
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
+
+    def warn_once(self, text: str) -> None:
+        """Log a warning, once per run."""
+        self._cached(("warned", text), lambda: _log.warning(text) or True)
+
+    def sigma(self, sigmas: Tensor) -> float:
+        """Return the step's sigma; waits for the device once per step, not once per layer."""
+        if self._sigma is None or self._sigma[0] is not sigmas:
+            self._sigma = (sigmas, float(sigmas.flatten()[0]))
+        return self._sigma[1]
+
+    def call(
+        self,
+        rows: tuple[Row, ...],
+        size: tuple[int, int],
+        sigma: float,
+        model_sampling: Any,
+        device: torch.device,
+        dtype: torch.dtype,
+        block_replacements: Mapping[tuple[str, int], Callable[..., Tensor]],
+    ) -> Call:
+        """Return what all patches do for these rows at this sigma.
+
+        Parameters
+        ----------
+        rows
+            What each row of the batch is.
+        size
+            Height and width of the whole latent.
+        """
+        injections: dict[str, Injection] = {}
+        jobs: list[ResidualJob] = []
+        for patch in self.patches:
+            schedule: Schedule = self._cached(
+                ("schedule", patch.uid), lambda p=patch: _schedule(p, model_sampling.percent_to_sigma)
+            )
+            gain = schedule.gain(sigma)
+            if gain == 0.0:
+                continue
+            if patch.attention_wanted:
+                injection = self._injection(patch, rows, size, gain, device, dtype)
+                if injection is not None:
+                    injections[patch.uid] = injection
+            if patch.residuals_wanted:
+                jobs += self._jobs(patch, rows, size, gain, device, dtype)
+        return Call(sigma, injections, tuple(jobs), block_replacements)
+
+    def _identity(self, patch: HiFiPatch, device: torch.device, dtype: torch.dtype) -> PreparedIdentity:
+        def make() -> PreparedIdentity:
+            tokens = patch.identity.tokens.to(device, dtype)
+            if _both_halves(patch):
+                zero = patch.hifi_net.zero_identity_tokens(device, dtype)
+                tokens = torch.cat([tokens, zero])
+            return PreparedIdentity(tokens, _detail_to(patch.identity.detail, device, dtype))
+
+        return self._cached(("identity", patch.uid, device, dtype), make)
+
+    def _keys_values(
+        self, patch: HiFiPatch, device: torch.device, dtype: torch.dtype
+    ) -> list[tuple[AttentionLayer, Tensor, Tensor]]:
+        def make() -> list[tuple[AttentionLayer, Tensor, Tensor]]:
+            tokens = self._identity(patch, device, dtype).tokens
+            attention = patch.hifi_net.network.identity_attention
+            made = []
+            for layer in self.layout.layers:
+                if patch.settings.block_weights[layer.group] != 0.0:
+                    made.append((layer, *attention.keys_values(layer.index, tokens)))
+                    self.key_value_computations += 1
+            return made
+
+        return self._cached(("keys and values", patch.uid, device, dtype), make)
+
+    def _injection(
+        self,
+        patch: HiFiPatch,
+        rows: tuple[Row, ...],
+        size: tuple[int, int],
+        gain: float,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> Injection | None:
+        # Without a mask, the place of a row does not matter to the attention.
+        placed = patch.mask is None
+        acting = [i for i, row in enumerate(rows) if _acts(patch, row) and (placed or row.region is not None)]
+        if not acting:
+            return None
+        roles = tuple(rows[i].positive for i in acting)
+        strength = gain * patch.settings.identity_strength
+
+        def make() -> dict[tuple[str, int, int], LayerEntry]:
+            entries = {}
+            for layer, keys, values in self._keys_values(patch, device, dtype):
+                factor = strength * patch.settings.block_weights[layer.group]
+                entry = LayerEntry(_per_row(keys, roles), _per_row(values, roles), factor)
+                entries[(layer.block, layer.number, layer.depth)] = entry
+            return entries
+
+        layers = self._cached(("layers", patch.uid, device, dtype, roles, strength), make)
+        return Injection(
+            _row_index(acting, len(rows), device), layers, self._masks(patch, rows, acting, size, device)
+        )
+
+    def _jobs(
+        self,
+        patch: HiFiPatch,
+        rows: tuple[Row, ...],
+        size: tuple[int, int],
+        gain: float,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> list[ResidualJob]:
+        identity = self._identity(patch, device, dtype)
+        weights = patch.settings.block_weights
+        strength = gain * patch.settings.landmark_strength
+        gains = tuple(strength * weights[group] for group in self.layout.residual_groups)
+        jobs = []
+        # The zero identity has no faces to look at, so the halves differ in more than their tokens.
+        for positive in (True, False):
+            acting = [
+                i
+                for i, row in enumerate(rows)
+                if row.positive == positive and _acts(patch, row) and row.region is not None
+            ]
+            if not acting:
+                continue
+            tokens = _per_row(identity.tokens, (positive,) * len(acting))
+            hint, coordinates = self._maps(patch, _places(rows, acting), size, device, dtype)
+            jobs.append(
+                ResidualJob(
+                    patch=patch,
+                    rows=_row_index(acting, len(rows), device),
+                    tokens=tokens,
+                    detail=identity.detail,
+                    fusion=patch.settings.fusion_strength if positive else 0.0,
+                    hint=hint,
+                    coordinates=coordinates,
+                    gains=gains,
+                    masks=self._masks(patch, rows, acting, size, device),
+                )
+            )
+        return jobs
+
+    def _maps(
+        self,
+        patch: HiFiPatch,
+        places: Places,
+        size: tuple[int, int],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        landmarks = patch.landmarks
+        assert landmarks is not None
+
+        def whole(index: int) -> tuple[Tensor, Tensor]:
+            self.map_computations += 1
+            warning = canvas_warning(landmarks, size[1] * LATENT_SCALE, size[0] * LATENT_SCALE)
+            if warning:
+                self.warn_once(warning)
+            made = landmark_maps(landmarks, index, *size, patch.hifi_net.landmark_style)
+            return made[0].to(device, dtype), made[1].to(device, dtype)
+
+        def make() -> tuple[Tensor, Tensor]:
+            hints, coordinates = [], []
+            for latent, region in places:
+                index = latent % len(landmarks.points)
+                hint, canonical = self._cached(
+                    ("maps", patch.uid, index, size, device, dtype), lambda i=index: whole(i)
+                )
+                hints.append(region.cut(hint, LATENT_SCALE))
+                coordinates.append(region.cut(canonical))
+            return torch.stack(hints), torch.stack(coordinates)
+
+        return self._cached(("rows' maps", patch.uid, places, size, device, dtype), make)
+
+    def _masks(
+        self,
+        patch: HiFiPatch,
+        rows: tuple[Row, ...],
+        acting: list[int],
+        size: tuple[int, int],
+        device: torch.device,
+    ) -> MaskPyramid | None:
+        mask = patch.mask
+        if mask is None:
+            return None
+        places = _places(rows, acting)
+
+        def whole() -> Tensor:
+            return fit_mask(mask, *size).to(device)
+
+        def make() -> MaskPyramid:
+            fitted = self._cached(("mask", patch.uid, size, device), whole)
+            return MaskPyramid(row_masks(fitted, places))
+
+        return self._cached(("rows' masks", patch.uid, places, size, device), make)
+
+
+def _schedule(patch: HiFiPatch, percent_to_sigma: Callable[[float], float]) -> Schedule:
+    s = patch.settings
+    return Schedule.of(s.start_percent, s.end_percent, s.fade_in, s.fade_out, percent_to_sigma)
+
+
+def _both_halves(patch: HiFiPatch) -> bool:
+    return patch.settings.unconditional == "zero identity"
+
+
+def _acts(patch: HiFiPatch, row: Row) -> bool:
+    return row.positive or _both_halves(patch)
+
+
+def _places(rows: tuple[Row, ...], acting: list[int]) -> Places:
+    return tuple((rows[i].latent, region) for i in acting if (region := rows[i].region) is not None)
+
+
+def _row_index(acting: list[int], count: int, device: torch.device) -> slice | Tensor | None:
+    if len(acting) == count:
+        return None
+    if acting == list(range(acting[0], acting[-1] + 1)):
+        return slice(acting[0], acting[-1] + 1)
+    return torch.tensor(acting, device=device)
+
+
+def _per_row(tensor: Tensor, positive: tuple[bool, ...]) -> Tensor:
+    """Return row 0 of ``tensor`` for each positive row, row 1 (the zero identity) for the others."""
+    if all(positive):
+        return tensor[:1].expand(len(positive), -1, -1)
+    if not any(positive):
+        return tensor[1:2].expand(len(positive), -1, -1)
+    return tensor[[0 if p else 1 for p in positive]]
+
+
+def _detail_to(detail: DetailTokens, device: torch.device, dtype: torch.dtype) -> DetailTokens:
+    return type(detail)(
+        tokens=detail.tokens.to(device, dtype),
+        coords=detail.coords.to(device, dtype),
+        bias=detail.bias.to(device, dtype),
+    )
