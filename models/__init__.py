@@ -1,1 +1,7 @@
 """Networks, checkpoint format and warm start. Needs torch alone, knows nothing of ComfyUI."""
+
+from .config import HiFiNetConfig
+from .portrait import HiFiPortrait, build
+from .tokens import DetailTokens, FaceBatch, HiFiNetResiduals
+
+__all__ = ["DetailTokens", "FaceBatch", "HiFiNetConfig", "HiFiNetResiduals", "HiFiPortrait", "build"]

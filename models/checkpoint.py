@@ -1,0 +1,247 @@
+"""The checkpoint format: one safetensors file with all networks and how they were made.
+
+Metadata (all text): ``format`` = ``hifi-portrait``, ``format_version``, ``config`` (JSON of `HiFiNetConfig`,
+with recognizer, image encoder, landmark style and base), ``provenance`` (JSON: how the weights were made),
+``title``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .config import HiFiNetConfig
+from .portrait import HiFiPortrait
+
+FORMAT = "hifi-portrait"
+VERSION = 1
+
+Upgrade = Callable[[dict[str, str], dict[str, Tensor]], tuple[dict[str, str], dict[str, Tensor]]]
+UPGRADES: dict[int, Upgrade] = {}
+"""For each former version n, what turns metadata and weights of version n into those of n + 1."""
+
+_SHOWN = 4
+_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+
+
+class CheckpointError(ValueError):
+    """A file that is not a usable checkpoint; one line naming the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint's metadata says."""
+
+    config: HiFiNetConfig
+    provenance: dict[str, object]
+    title: str
+    version: int
+    """Format version of the file, before upgrades."""
+
+
+def save(
+    path: str | Path,
+    module: nn.Module | Mapping[str, Tensor],
+    config: HiFiNetConfig,
+    metadata: Mapping[str, object] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write a checkpoint, atomically.
+
+    Parameters
+    ----------
+    path
+        Where to; ends in ``.safetensors``.
+    module
+        `HiFiPortrait`, or its weights by name.
+    metadata
+        ``title`` (text) and anything JSON can hold on how the weights were made.
+    dtype
+        Floating-point type in the file; None: as they are.
+    """
+    path = Path(path)
+    state = module.state_dict() if isinstance(module, nn.Module) else module
+    tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in state.items()}
+    provenance = dict(metadata or {})
+    texts = {
+        "format": FORMAT,
+        "format_version": str(VERSION),
+        "config": config.to_json(),
+        "title": str(provenance.pop("title", path.stem)),
+        "provenance": json.dumps(provenance, sort_keys=True),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(suffix=".part", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata=texts)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, path)  # noqa: PTH105 - the same on every platform, over an existing file
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_metadata(path: str | Path) -> CheckpointInfo:
+    """Read what a checkpoint says of itself, without its weights.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged, a pickle, not ours, or of a newer format.
+    """
+    return _info(Path(path), _upgraded(Path(path), weights=False)[0], _texts(Path(path)))
+
+
+def load(
+    path: str | Path,
+    operations: object = nn,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> HiFiPortrait:
+    """Load the networks of a checkpoint.
+
+    Weights stay mapped to the file until they are used or moved, as long as neither ``dtype`` nor ``device``
+    asks for a copy.
+
+    Parameters
+    ----------
+    operations
+        Namespace of layers: ``torch.nn`` or one of ``comfy.ops``.
+    dtype
+        Of the parameters; None: as in the file.
+
+    Raises
+    ------
+    CheckpointError
+        As `read_metadata`; or weights do not fit the configuration, which names the first few.
+    """
+    path = Path(path)
+    metadata, state = _upgraded(path, weights=True)
+    config = _info(path, metadata, metadata).config
+    module = HiFiPortrait(config, operations, device="meta")
+    assign(module, state, path.name)
+    if dtype is not None or device is not None:
+        module = module.to(device=device, dtype=dtype)
+    return module.eval()
+
+
+def assign(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Give ``module`` the weights ``state``, without copying; every name and shape must fit.
+
+    Raises
+    ------
+    CheckpointError
+        Lists missing, unexpected and mis-shaped weights by name, a few of each.
+    """
+    wanted = {k: tuple(v.shape) for k, v in module.state_dict().items()}
+    missing = sorted(set(wanted) - set(state))
+    unexpected = sorted(set(state) - set(wanted))
+    shapes = [
+        f"{k} {_shape(state[k].shape)} instead of {_shape(wanted[k])}"
+        for k in sorted(set(wanted) & set(state))
+        if tuple(state[k].shape) != wanted[k]
+    ]
+    parts = [
+        f"{label} {_few(names)}"
+        for label, names in (("missing:", missing), ("unexpected:", unexpected), ("wrong shape:", shapes))
+        if names
+    ]
+    if parts:
+        raise CheckpointError(
+            f"{name}: the weights do not fit the checkpoint's own configuration; {'; '.join(parts)}. "
+            "Get the file again, or from whoever made it."
+        )
+    module.load_state_dict(dict(state), strict=True, assign=True)
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _shape(shape: tuple[int, ...] | torch.Size) -> str:
+    return "x".join(str(n) for n in shape) or "scalar"
+
+
+def _refuse_other_files(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{path.name}: there is no such file (looked for {path})")
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith(_PICKLE_STARTS):
+        raise CheckpointError(
+            f"{path.name}: this is a pickle, which could run code of its maker and is never loaded. Use a "
+            ".safetensors checkpoint, or convert InstantID's files with: hifi-portrait convert instantid"
+        )
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    reason = str(error).splitlines()[0].removeprefix("Error while deserializing header: ")
+    return CheckpointError(
+        f"{path.name}: damaged or not a safetensors file ({reason}; {path.stat().st_size} bytes). "
+        "Get the file again."
+    )
+
+
+def _texts(path: Path) -> dict[str, str]:
+    _refuse_other_files(path)
+    try:
+        with safe_open(str(path), "pt") as file:
+            texts = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+    if texts.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path.name}: not a HiFi-Portrait checkpoint. Choose one made by this project, or convert "
+            "InstantID's files with: hifi-portrait convert instantid"
+        )
+    return texts
+
+
+def _upgraded(path: Path, weights: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    texts = _texts(path)
+    try:
+        version = int(texts.get("format_version", ""))
+    except ValueError:
+        raise CheckpointError(
+            f"{path.name}: its format version {texts.get('format_version')!r} is not a number. "
+            "Get the file again."
+        ) from None
+    if version > VERSION:
+        raise CheckpointError(
+            f"{path.name}: made with a newer format ({version}; this version reads up to {VERSION}). "
+            "Update the pack."
+        )
+    state: dict[str, Tensor] = {}
+    if weights:
+        try:
+            with safe_open(str(path), "pt") as file:
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        except (SafetensorError, OSError, ValueError) as error:
+            raise _damaged(path, error) from None
+    for step in range(version, VERSION):
+        if step not in UPGRADES:
+            raise CheckpointError(f"{path.name}: format version {step} is no longer read. Get a newer file.")
+        texts, state = UPGRADES[step](dict(texts), state)
+    return texts, state
+
+
+def _info(path: Path, upgraded: Mapping[str, str], original: Mapping[str, str]) -> CheckpointInfo:
+    try:
+        config = HiFiNetConfig.from_json(upgraded.get("config", ""))
+        provenance = json.loads(upgraded.get("provenance", "{}"))
+    except ValueError as error:
+        raise CheckpointError(f"{path.name}: {error}. Get the file again.") from None
+    return CheckpointInfo(
+        config, provenance, upgraded.get("title", path.stem), int(original["format_version"])
+    )

@@ -1,0 +1,226 @@
+"""Sizes of the networks; one JSON text in the checkpoint's metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+SIZE_EMBEDDINGS = 6
+"""SDXL appends sinusoids of six picture sizes to the pooled text."""
+
+
+@dataclass(frozen=True)
+class IdentityLayer:
+    """One cross-attention layer (attn2) of the base UNet that identity attention adds to."""
+
+    block: str
+    """``input``, ``output`` or ``middle``."""
+    number: int
+    """Number of the block, as ComfyUI counts (the middle block is 0)."""
+    depth: int
+    """Which transformer block within."""
+    channels: int
+    """Width of the layer's queries."""
+
+
+@dataclass(frozen=True)
+class HiFiNetConfig:
+    """Every size of `HiFiPortrait`.
+
+    The trunk mirrors the encoder of an SDXL-like base UNet. The decoder is assumed to mirror the encoder with
+    one residual block more per level, as in SDXL.
+    """
+
+    # The base and the trunk -------------------------------------------------------------------------------
+    latent_channels: int = 4
+    hint_channels: int = 3
+    hint_widths: tuple[int, ...] = (16, 32, 96, 256)
+    """Widths of the drawing's encoder; each step after the first halves the size, three steps make 8 x."""
+    block_out_channels: tuple[int, ...] = (320, 640, 1280)
+    layers_per_block: int = 2
+    transformer_depth: tuple[int, ...] = (0, 2, 10)
+    """Transformer blocks in each attention of each level, finest level first; 0: none."""
+    base_transformer_depth: tuple[int, ...] = ()
+    """The same of the base UNet, where its depth differs from the trunk's; empty: as ``transformer_depth``."""
+    mid_depth: int = 10
+    head_channels: int = 64
+    context_dim: int = 2048
+    pooled_dim: int = 1280
+    size_embedding_dim: int = 256
+    norm_groups: int = 32
+
+    # What reads faces ---------------------------------------------------------------------------------------
+    recognizer: str = "antelopev2"
+    """Id of the face recognizer whose embeddings the network was trained with."""
+    embedding_dim: int = 512
+    embedding_kind: str = "raw"
+    """``raw``: embeddings as the recognizer gives them (InstantID); ``unit``: of length one."""
+    embedding_scale: float = 1.0
+    """Factor on embeddings, before anything else."""
+    identity_tokens: int = 16
+    resampler_dim: int = 1280
+    resampler_depth: int = 4
+    resampler_heads: int = 20
+    resampler_head_channels: int = 64
+    resampler_ff_mult: int = 4
+    image_encoder: str = ""
+    """Id of the CLIP image encoder; empty: none is needed."""
+    clip_dim: int = 0
+    crop_size: int = 224
+    pyramid_widths: tuple[int, ...] = (64, 128, 256, 384, 512)
+    """Widths of the convolutional pyramid on the crop; each halves the size."""
+    detail_levels: tuple[int, ...] = (3, 4)
+    """Steps of the pyramid that become detail tokens; 3 has one token for 16 x 16 pixels."""
+    detail_channels: int = 512
+    """Width of a detail token; 0: no detail tokens and no fusion, which is what InstantID has."""
+    refiner_depth: int = 2
+    refiner_head_channels: int = 64
+    face_queries: int = 16
+    """Queries with which each face is read before the faces look at each other."""
+
+    # Alignment ----------------------------------------------------------------------------------------------
+    fusion_levels: tuple[bool, ...] = (True, True, True)
+    """Levels whose transformer blocks have fusion attention; the middle block follows the last."""
+    coordinate_frequencies: int = 6
+    """Fourier features of u and v: sine and cosine at 1/2, 1, 2, 4, ... periods per face."""
+    landmark_style: str = "kps5"
+    """How landmarks were drawn in training: a name of ``landmarks.draw.STYLES``."""
+    base: str = "sdxl"
+    """Base model that the checkpoint was trained on."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that do not fit together.
+
+        Raises
+        ------
+        ValueError
+            One line that names the field.
+        """
+        levels = len(self.block_out_channels)
+        for name in ("transformer_depth", "fusion_levels", "base_transformer_depth"):
+            if name == "base_transformer_depth" and not self.base_transformer_depth:
+                continue
+            if len(getattr(self, name)) != levels:
+                raise ValueError(f"configuration: {name} needs one entry for each of the {levels} levels")
+        if self.embedding_kind not in ("raw", "unit"):
+            raise ValueError(f"configuration: embedding_kind is {self.embedding_kind!r}, not 'raw' or 'unit'")
+        for width in self.block_out_channels:
+            if width % self.head_channels or width % self.norm_groups:
+                raise ValueError(
+                    f"configuration: {width} channels do not divide into heads of {self.head_channels} "
+                    f"and {self.norm_groups} groups"
+                )
+        if self.detail_channels:
+            if self.detail_channels % self.refiner_head_channels:
+                raise ValueError("configuration: detail_channels must be a multiple of refiner_head_channels")
+            if not self.detail_levels or max(self.detail_levels) >= len(self.pyramid_widths):
+                raise ValueError("configuration: detail_levels must name steps of pyramid_widths")
+            if self.crop_size % 2 ** (max(self.detail_levels) + 1):
+                raise ValueError("configuration: crop_size does not halve as often as detail_levels need")
+
+    # Presets ------------------------------------------------------------------------------------------------
+    @classmethod
+    def sdxl(cls) -> HiFiNetConfig:
+        """Sizes for SDXL: InstantID's parts, plus detail tokens and fusion."""
+        return cls()
+
+    @classmethod
+    def tiny(cls) -> HiFiNetConfig:
+        """Sizes for the tiny portrait model: 128 px, 16 x 16 latents of 32 channels, SFace."""
+        return cls(
+            latent_channels=32,
+            hint_widths=(8, 16, 32, 64),
+            block_out_channels=(64, 128),
+            layers_per_block=1,
+            transformer_depth=(1, 1),  # fusion at the latents' own resolution
+            base_transformer_depth=(0, 1),
+            mid_depth=1,
+            head_channels=32,
+            context_dim=64,
+            pooled_dim=64,
+            recognizer="sface",
+            embedding_dim=128,
+            embedding_kind="unit",
+            embedding_scale=11.3,  # sqrt(128): entries of a unit embedding get unit variance
+            identity_tokens=8,
+            resampler_dim=128,
+            resampler_depth=2,
+            resampler_heads=4,
+            resampler_head_channels=32,
+            resampler_ff_mult=2,
+            crop_size=96,  # a token covers as much of the face as a latent does
+            pyramid_widths=(16, 32, 64),
+            detail_levels=(2,),
+            detail_channels=64,
+            refiner_depth=1,
+            refiner_head_channels=32,
+            face_queries=8,
+            fusion_levels=(True, True),
+            landmark_style="mesh72",
+            base="hifi-portrait-tiny",
+        )
+
+    # Derived ------------------------------------------------------------------------------------------------
+    @property
+    def vector_dim(self) -> int:
+        """Length of ``y``: pooled text and the embeddings of picture sizes."""
+        return self.pooled_dim + SIZE_EMBEDDINGS * self.size_embedding_dim
+
+    @property
+    def coordinate_dim(self) -> int:
+        """Length of the Fourier features of canonical coordinates, with the face flag."""
+        return 4 * self.coordinate_frequencies + 1
+
+    @property
+    def detail_tokens(self) -> int:
+        """Detail tokens of one face, without those of CLIP."""
+        if not self.detail_channels:
+            return 0
+        return sum((self.crop_size >> (level + 1)) ** 2 for level in self.detail_levels)
+
+    def identity_layers(self) -> tuple[IdentityLayer, ...]:
+        """Cross-attention layers of the base UNet in InstantID's order: encoder, decoder, middle."""
+        layers, widths = self.layers_per_block, self.block_out_channels
+        depths = self.base_transformer_depth or self.transformer_depth
+        found = []
+        for level, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            for layer in range(layers):
+                number = 1 + level * (layers + 1) + layer
+                found += [IdentityLayer("input", number, i, width) for i in range(depth)]
+        pairs = list(zip(widths, depths, strict=True))
+        for level, (width, depth) in enumerate(reversed(pairs)):
+            for layer in range(layers + 1):
+                number = level * (layers + 1) + layer
+                found += [IdentityLayer("output", number, i, width) for i in range(depth)]
+        found += [IdentityLayer("middle", 0, i, widths[-1]) for i in range(self.mid_depth)]
+        return tuple(found)
+
+    # JSON ---------------------------------------------------------------------------------------------------
+    def to_json(self) -> str:
+        """One line of JSON with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> HiFiNetConfig:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            Not JSON, unknown fields, or sizes that do not fit together.
+        """
+        try:
+            data: Any = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"configuration is not JSON: {error}") from None
+        if not isinstance(data, dict):
+            raise ValueError("configuration is not a JSON object")
+        unknown = sorted(set(data) - {f.name for f in fields(cls)})
+        if unknown:
+            raise ValueError(f"configuration has unknown fields: {', '.join(unknown[:4])}")
+        try:
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"configuration has a field of the wrong type: {error}") from None

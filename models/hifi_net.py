@@ -1,0 +1,339 @@
+"""HiFi-Net: the network beside the base UNet that places the person's face on the landmarks."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import HiFiNetConfig
+from .fusion import FusionAttention, FusionKeys
+from .layers import (
+    Attention,
+    FeedForward,
+    Layers,
+    ResnetBlock,
+    TimeEmbedding,
+    coordinate_features,
+    shrink_coordinates,
+    sinusoids,
+)
+from .tokens import DetailTokens, HiFiNetResiduals
+
+KeysValues = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What HiFi-Net computes once for a sampling run: it does not depend on the step."""
+
+    hint: Tensor
+    """``(B, C0, h, w)``: the encoded landmark drawing."""
+    identity: tuple[KeysValues, ...]
+    """Keys and values of the identity tokens, one pair for each transformer block."""
+    fusion: tuple[FusionKeys | None, ...]
+    """The same of the detail tokens; None where a block has no fusion or there are no tokens."""
+
+
+class TransformerBlock(nn.Module):
+    """SDXL's transformer block, with fusion attention between cross-attention and feed-forward.
+
+    Parameters
+    ----------
+    dim
+        Width.
+    fusion
+        Whether the block has fusion attention.
+    """
+
+    def __init__(self, dim: int, fusion: bool, config: HiFiNetConfig, layers: Layers) -> None:
+        super().__init__()
+        heads = dim // config.head_channels
+        self.norm1 = layers.layer_norm(dim)
+        self.attn1 = Attention(dim, dim, heads, layers)
+        self.norm2 = layers.layer_norm(dim)
+        self.attn2 = Attention(dim, config.context_dim, heads, layers)
+        self.norm3 = layers.layer_norm(dim)
+        self.ff = FeedForward(dim, layers)
+        self.fusion: FusionAttention | None = None
+        if fusion and config.detail_channels:
+            self.fusion = FusionAttention(dim, config.detail_channels, config.coordinate_dim, heads, layers)
+
+    def forward(self, x: Tensor, identity: KeysValues, fusion: FusionKeys | None, scale: float) -> Tensor:
+        """Return ``(B, L, dim)``; ``scale`` is the strength of fusion."""
+        y = self.norm1(x)
+        x = x + self.attn1(y, self.attn1.keys_values(y))
+        x = x + self.attn2(self.norm2(x), identity)
+        if self.fusion is not None and fusion is not None and scale != 0.0:
+            x = x + self.fusion(x, fusion) * scale
+        return x + self.ff(self.norm3(x))
+
+
+class Transformer(nn.Module):
+    """Transformer blocks on a feature map, ``(B, dim, h, w)`` to the same; diffusers' parameter names."""
+
+    def __init__(self, dim: int, depth: int, fusion: bool, config: HiFiNetConfig, layers: Layers) -> None:
+        super().__init__()
+        self.norm = layers.group_norm(config.norm_groups, dim, eps=1e-6)
+        self.proj_in = layers.linear(dim, dim)
+        self.transformer_blocks = nn.ModuleList(
+            [TransformerBlock(dim, fusion, config, layers) for _ in range(depth)]
+        )
+        self.proj_out = layers.linear(dim, dim)
+
+    def forward(
+        self, x: Tensor, identity: list[KeysValues], fusion: list[FusionKeys | None], scale: float
+    ) -> Tensor:
+        """Take one entry from the front of ``identity`` and ``fusion`` for each block."""
+        height, width = x.shape[-2:]
+        y = self.proj_in(self.norm(x).flatten(2).transpose(1, 2))
+        for block in self.transformer_blocks:
+            y = block(y, identity.pop(0), fusion.pop(0), scale)
+        return x + self.proj_out(y).transpose(1, 2).unflatten(2, (height, width))
+
+
+class Downsampler(nn.Module):
+    """Halves a feature map: ``(B, C, h, w)`` to ``(B, C, ceil(h / 2), ceil(w / 2))``."""
+
+    def __init__(self, channels: int, layers: Layers) -> None:
+        super().__init__()
+        self.conv = layers.conv(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the smaller map."""
+        return self.conv(x)
+
+
+class DownBlock(nn.Module):
+    """One level of the encoder."""
+
+    def __init__(self, level: int, config: HiFiNetConfig, layers: Layers) -> None:
+        super().__init__()
+        widths = config.block_out_channels
+        dim, before = widths[level], widths[max(level - 1, 0)]
+        depth, count = config.transformer_depth[level], config.layers_per_block
+        self.resnets = nn.ModuleList(
+            [
+                ResnetBlock(before if i == 0 else dim, dim, 4 * widths[0], config.norm_groups, layers)
+                for i in range(count)
+            ]
+        )
+        if depth:
+            fusion = config.fusion_levels[level]
+            self.attentions = nn.ModuleList(
+                [Transformer(dim, depth, fusion, config, layers) for _ in range(count)]
+            )
+        if level < len(widths) - 1:
+            self.downsamplers = nn.ModuleList([Downsampler(dim, layers)])
+
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        identity: list[KeysValues],
+        fusion: list[FusionKeys | None],
+        scale: float,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the level's output and the outputs of its layers."""
+        skips = []
+        for i, resnet in enumerate(self.resnets):
+            x = resnet(x, time)
+            if hasattr(self, "attentions"):
+                x = self.attentions[i](x, identity, fusion, scale)
+            skips.append(x)
+        if hasattr(self, "downsamplers"):
+            x = self.downsamplers[0](x)
+            skips.append(x)
+        return x, skips
+
+
+class MidBlock(nn.Module):
+    """Residual block, transformer, residual block."""
+
+    def __init__(self, config: HiFiNetConfig, layers: Layers) -> None:
+        super().__init__()
+        dim, time_dim = config.block_out_channels[-1], 4 * config.block_out_channels[0]
+        self.attentions = nn.ModuleList(
+            [Transformer(dim, config.mid_depth, config.fusion_levels[-1], config, layers)]
+        )
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(dim, dim, time_dim, config.norm_groups, layers) for _ in range(2)]
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        identity: list[KeysValues],
+        fusion: list[FusionKeys | None],
+        scale: float,
+    ) -> Tensor:
+        """Return a map of the same size."""
+        x = self.resnets[0](x, time)
+        x = self.attentions[0](x, identity, fusion, scale)
+        return self.resnets[1](x, time)
+
+
+class HintEncoder(nn.Module):
+    """Encodes the landmark drawing, ``(B, 3, 8h, 8w)`` to ``(B, C0, h, w)``; names of ControlNet."""
+
+    def __init__(self, config: HiFiNetConfig, layers: Layers) -> None:
+        super().__init__()
+        widths = config.hint_widths
+        self.conv_in = layers.conv(config.hint_channels, widths[0], 3)
+        self.blocks = nn.ModuleList()
+        for before, after in itertools.pairwise(widths):
+            self.blocks.append(layers.conv(before, before, 3))
+            self.blocks.append(layers.conv(before, after, 3, stride=2))
+        self.conv_out = layers.conv(widths[-1], config.block_out_channels[0], 3, zero=True)
+
+    def forward(self, hint: Tensor) -> Tensor:
+        """Return the encoded drawing."""
+        x = F.silu(self.conv_in(hint))
+        for block in self.blocks:
+            x = F.silu(block(x))
+        return self.conv_out(x)
+
+
+class HiFiNet(nn.Module):
+    """SDXL's encoder and middle block, with residuals out, identity tokens and detail tokens in.
+
+    Parameter names are those of diffusers' ``ControlNetModel``; what ControlNet does not have is in
+    submodules named ``fusion``. Works on whole runs: `prepare` once, `step` at each step; calling it does
+    both.
+
+    Parameters
+    ----------
+    config
+        Sizes.
+    operations
+        Namespace of layers: ``torch.nn`` or the host's.
+    dtype, device
+        Of the parameters.
+    """
+
+    def __init__(
+        self,
+        config: HiFiNetConfig,
+        operations: object = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        layers = Layers(operations, dtype, device)
+        widths = config.block_out_channels
+        self.conv_in = layers.conv(config.latent_channels, widths[0], 3)
+        self.time_embedding = TimeEmbedding(widths[0], 4 * widths[0], layers)
+        self.add_embedding = TimeEmbedding(config.vector_dim, 4 * widths[0], layers)
+        self.controlnet_cond_embedding = HintEncoder(config, layers)
+        self.down_blocks = nn.ModuleList()
+        self.controlnet_down_blocks = nn.ModuleList([layers.conv(widths[0], widths[0], 1, zero=True)])
+        for level, dim in enumerate(widths):
+            self.down_blocks.append(DownBlock(level, config, layers))
+            outputs = config.layers_per_block + (level < len(widths) - 1)
+            for _ in range(outputs):
+                self.controlnet_down_blocks.append(layers.conv(dim, dim, 1, zero=True))
+        self.mid_block = MidBlock(config, layers)
+        self.controlnet_mid_block = layers.conv(widths[-1], widths[-1], 1, zero=True)
+
+    def transformer_blocks(self) -> list[tuple[int, TransformerBlock]]:
+        """Return level (the last for the middle) and module of each transformer block, in running order."""
+        found: list[tuple[int, TransformerBlock]] = []
+        levels = [*enumerate(self.down_blocks), (len(self.down_blocks) - 1, self.mid_block)]
+        for level, block in levels:
+            for attention in getattr(block, "attentions", ()):
+                found += [(level, cast(TransformerBlock, b)) for b in attention.transformer_blocks]
+        return found
+
+    def prepare(
+        self, hint: Tensor, context: Tensor, coords: Tensor | None = None, detail: DetailTokens | None = None
+    ) -> Prepared:
+        """Compute what is constant over the steps of sampling.
+
+        Parameters
+        ----------
+        hint
+            ``(B, 3, 8h, 8w)`` landmark drawing, 0..1.
+        context
+            ``(B, K, context_dim)`` identity tokens.
+        coords
+            ``(B, 3, h, w)`` canonical map of the target; needed with ``detail``.
+        detail
+            Detail tokens of all faces, batch B or 1; None or no tokens: no fusion.
+        """
+        encoded = self.controlnet_cond_embedding(hint)
+        blocks = self.transformer_blocks()
+        identity = tuple(block.attn2.keys_values(context) for _, block in blocks)
+        fusion: list[FusionKeys | None] = [None] * len(blocks)
+        if detail is not None and detail.tokens.shape[1]:
+            if coords is None:
+                raise ValueError("HiFi-Net: fusion needs the canonical map of the target (coords)")
+            octaves = self.config.coordinate_frequencies
+            token_places = coordinate_features(detail.coords, octaves)
+            tokens = detail.tokens.to(encoded.dtype)
+            places: dict[int, Tensor] = {}
+            for i, (level, block) in enumerate(blocks):
+                if block.fusion is None:
+                    continue
+                if level not in places:
+                    size = [_halved(n, level) for n in encoded.shape[-2:]]
+                    small = shrink_coordinates(coords, *size).flatten(2).transpose(1, 2)
+                    places[level] = coordinate_features(small, octaves)
+                fusion[i] = block.fusion.prepare(tokens, token_places, detail.bias, places[level])
+        return Prepared(encoded, identity, tuple(fusion))
+
+    def step(
+        self, x: Tensor, timesteps: Tensor, y: Tensor, prepared: Prepared, fusion_scale: float = 1.0
+    ) -> HiFiNetResiduals:
+        """Return the residuals of one step.
+
+        Parameters
+        ----------
+        x
+            ``(B, latent_channels, h, w)`` noisy latents, as the base UNet gets them.
+        timesteps
+            ``(B,)``, as the base UNet gets them.
+        y
+            ``(B, vector_dim)``: pooled text and size embeddings, as the base UNet gets them.
+        prepared
+            From `prepare`, batch B or 1.
+        fusion_scale
+            Strength of fusion; 0 leaves it out.
+        """
+        time = self.time_embedding(sinusoids(timesteps, self.config.block_out_channels[0]).to(x.dtype))
+        time = time + self.add_embedding(y.to(x.dtype))
+        h = self.conv_in(x) + prepared.hint
+        identity, fusion = list(prepared.identity), list(prepared.fusion)
+        skips = [h]
+        for block in self.down_blocks:
+            h, more = block(h, time, identity, fusion, fusion_scale)
+            skips += more
+        h = self.mid_block(h, time, identity, fusion, fusion_scale)
+        down = tuple(conv(s) for conv, s in zip(self.controlnet_down_blocks, skips, strict=True))
+        return HiFiNetResiduals(down, self.controlnet_mid_block(h))
+
+    def forward(
+        self,
+        x: Tensor,
+        hint: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor,
+        coords: Tensor | None = None,
+        detail: DetailTokens | None = None,
+        fusion_scale: float = 1.0,
+    ) -> HiFiNetResiduals:
+        """`prepare` and `step` in one; parameters as there."""
+        wanted = detail if fusion_scale != 0.0 else None
+        return self.step(x, timesteps, y, self.prepare(hint, context, coords, wanted), fusion_scale)
+
+
+def _halved(n: int, times: int) -> int:
+    for _ in range(times):
+        n = (n + 1) // 2
+    return n
