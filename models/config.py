@@ -36,7 +36,7 @@ class HiFiNetConfig:
     latent_channels: int = 4
     hint_channels: int = 3
     hint_widths: tuple[int, ...] = (16, 32, 96, 256)
-    """Widths of the drawing's encoder; each step after the first halves the size, three steps make 8 x."""
+    """Widths of the drawing's encoder; each step after the first halves the size: three make 8 x."""
     block_out_channels: tuple[int, ...] = (320, 640, 1280)
     layers_per_block: int = 2
     transformer_depth: tuple[int, ...] = (0, 2, 10)
