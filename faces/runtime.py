@@ -1,0 +1,171 @@
+"""Sessions of the two inference engines, ONNX Runtime and LiteRT, imported only when something runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROVIDERS = {
+    "CPU": "CPUExecutionProvider",
+    "CUDA": "CUDAExecutionProvider",
+    "DirectML": "DmlExecutionProvider",
+    "CoreML": "CoreMLExecutionProvider",
+}
+"""Names shown to the artist and what ONNX Runtime calls them."""
+
+PROVIDER_CHOICES = ("auto", *PROVIDERS)
+
+_AUTO_ORDER = ("CUDA", "DirectML", "CoreML", "CPU")
+
+
+class MissingPackageError(ImportError):
+    """An optional package is not installed; the message has the exact install line."""
+
+
+def missing_package(package: str, purpose: str, install: str | None = None) -> MissingPackageError:
+    """Make the error for a package that is not installed, with the line that installs it here."""
+    line = f'"{sys.executable}" -m pip install {install or package}'
+    return MissingPackageError(f"{purpose} needs the package {package}. Install it with:  {line}  and restart")
+
+
+def onnx_providers(choice: str, auto: tuple[str, ...] = _AUTO_ORDER) -> list[str]:
+    """ONNX Runtime's provider list for a choice of the artist.
+
+    Parameters
+    ----------
+    choice : str
+        One of `PROVIDER_CHOICES`. A provider that this ONNX Runtime was not built with falls back to the CPU;
+        `provider_note` then says so.
+    auto : tuple of str
+        What "auto" tries, in order.
+
+    Raises
+    ------
+    ValueError
+        Unknown choice.
+    """
+    runtime = _onnxruntime()
+    if choice not in PROVIDER_CHOICES:
+        raise ValueError(f"unknown provider {choice!r}; choose one of {', '.join(PROVIDER_CHOICES)}")
+    available = set(runtime.get_available_providers())
+    wanted = auto if choice == "auto" else (choice,)
+    names = [PROVIDERS[name] for name in wanted if PROVIDERS[name] in available][:1]
+    return [*dict.fromkeys([*names, PROVIDERS["CPU"]])]
+
+
+def provider_note(choice: str, running: str) -> str:
+    """Describe the provider that really runs, and why where it is not the chosen one."""
+    if choice in ("auto", running):
+        return running
+    package = {"CUDA": "onnxruntime-gpu", "DirectML": "onnxruntime-directml"}.get(choice, "onnxruntime")
+    return f"{running} ({choice} was chosen, but this ONNX Runtime cannot run it; {package} could)"
+
+
+def onnx_session(model: Path | bytes, providers: list[str], threads: int = 1) -> Any:
+    """Open an ONNX model.
+
+    Parameters
+    ----------
+    model : Path or bytes
+        File or serialised model.
+    providers : list of str
+        As from `onnx_providers`.
+    threads : int
+        CPU threads inside one operator; these models are too small to gain from more than one.
+    """
+    runtime = _onnxruntime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        return runtime.InferenceSession(source, options, providers=providers)
+    except Exception as error:
+        name = "model" if isinstance(model, bytes) else model.name
+        raise ValueError(f"{name} cannot be opened as an ONNX model: {_first_line(error)}") from None
+
+
+def repaired_onnx(path: Path) -> bytes:
+    """Read one of OpenCV Zoo's block-quantised models, less what newer ONNX Runtimes reject.
+
+    SFace's file lists weights among the graph's inputs, and both files give a block size for biases that have a
+    single scale (an error from ONNX Runtime 1.32 on). Neither changes a value.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged.
+    MissingPackageError
+        The package onnx is not installed.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise missing_package("onnx", "the open face analyzer") from None
+    try:
+        model = onnx.load(str(path))
+    except Exception:
+        raise ValueError(f"{path} is damaged; delete it and fetch it again (hifi-portrait models)") from None
+    graph = model.graph
+    shapes = {item.name: tuple(item.dims) for item in graph.initializer}
+    read = {name for node in graph.node for name in node.input}
+    kept = [item for item in graph.input if item.name in read and item.name not in shapes]
+    del graph.input[:]
+    graph.input.extend(kept)
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and shapes.get(node.input[1]) == (1,):
+            others = [item for item in node.attribute if item.name not in ("block_size", "axis")]
+            del node.attribute[:]
+            node.attribute.extend(others)
+            for name in node.input[1:]:
+                tensor = next(item for item in graph.initializer if item.name == name)
+                del tensor.dims[:]
+    return model.SerializeToString()
+
+
+def running_provider(session: Any) -> str:
+    """Return the artist's name for the provider that a session really uses."""
+    first = session.get_providers()[0]
+    return next((name for name, full in PROVIDERS.items() if full == first), first)
+
+
+class LiteModel:
+    """A TensorFlow Lite model with one image input, run by LiteRT on one CPU thread."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError:
+            raise missing_package("ai-edge-litert", "the open face analyzer") from None
+        try:
+            self._interpreter = Interpreter(model_path=str(path), num_threads=1)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"{path.name} cannot be opened as a LiteRT model: {_first_line(error)}") from None
+        detail = self._interpreter.get_input_details()[0]
+        self._input: int = detail["index"]
+        self._outputs: list[int] = [item["index"] for item in self._interpreter.get_output_details()]
+        self.size: int = int(detail["shape"][1])
+        """Side of the square input, px."""
+
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        """Run on a (size, size, 3) uint8 RGB picture, scaled to 0..1; returns copies of all outputs."""
+        self._interpreter.set_tensor(self._input, (image.astype(np.float32) * np.float32(1 / 255))[None])
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise missing_package("onnxruntime", "face analysis") from None
+    return onnxruntime
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
