@@ -125,26 +125,33 @@ def check_fit(model: ModelPatcher, hifi_net: HiFiNetPatcher) -> UNetLayout:
         raise ValueError(f"{names}: {error}; load an SDXL checkpoint") from None
     latent = model.get_model_object("latent_format").latent_channels
     config = hifi_net.config
-    widths = [layer.width for layer in layout.layers]
+    ours = [(layer.block, layer.number, layer.depth) for layer in config.identity_layers()]
+    theirs = [(layer.block, layer.number, layer.depth) for layer in layout.layers]
     remedy = "choose the HiFi-Net that was made for this MODEL, or another MODEL"
     differences = [
-        ("latent channels", config.in_channels, latent),
+        ("latent channels", config.latent_channels, latent),
         ("length of text tokens", config.context_dim, layout.layers[0].context_dim),
-        ("cross-attention layers", len(config.base_attention_widths), len(widths)),
-        ("width of cross-attention layers", list(config.base_attention_widths), widths),
+        ("length of pooled conditioning", config.vector_dim, getattr(model.model, "adm_channels", 0)),
+        ("number of cross-attention layers", len(ours), len(theirs)),
+        ("place of cross-attention layers", ours, theirs),
+        (
+            "width of cross-attention layers",
+            [layer.channels for layer in config.identity_layers()],
+            [layer.width for layer in layout.layers],
+        ),
     ]
-    for what, ours, theirs in differences:
-        if ours != theirs:
-            raise ValueError(f"{names}: {what} {_short(ours)} against {_short(theirs)}; {remedy}")
+    for what, expected, found in differences:
+        if expected != found:
+            raise ValueError(f"{names}: {what} {_short(expected)} against {_short(found)}; {remedy}")
     return layout
 
 
 def check_identity(identity: Identity, hifi_net: HiFiNetPatcher) -> None:
     """Raise ValueError when an identity was made with another recognizer or another checkpoint."""
-    if identity.recognizer != hifi_net.recognizer:
+    if identity.recognizer != hifi_net.config.recognizer:
         raise ValueError(
             f"the identity was made with face recognizer '{identity.recognizer}', HiFi-Net '{hifi_net.name}' "
-            f"reads '{hifi_net.recognizer}'; load the faces with an analyzer of that recognizer"
+            f"reads '{hifi_net.config.recognizer}'; load the faces with an analyzer of that recognizer"
         )
     if identity.checkpoint != hifi_net.checkpoint_id:
         raise ValueError(

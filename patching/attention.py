@@ -170,11 +170,11 @@ def give_clone_its_own(_: Any, clone: Any) -> None:
     """
     options = clone.model_options["transformer_options"]
     replacements = options.get("patches_replace", {}).get("attn2", {})
-    own = {key: obj.branch() if isinstance(obj, IdentityAttention) else obj for key, obj in replacements.items()}
+    own = {
+        key: obj.branch() if isinstance(obj, IdentityAttention) else obj for key, obj in replacements.items()
+    }
     if own:
         clone.model_options["transformer_options"] = {
             **options,
             "patches_replace": {**options["patches_replace"], "attn2": own},
         }
-
-

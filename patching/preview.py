@@ -58,9 +58,7 @@ def draw_people(patches: tuple[HiFiPatch, ...], width: int, height: int) -> np.n
 
 def _outline(picture: np.ndarray, area: np.ndarray, colour: np.ndarray) -> None:
     # The line where the person's weight is one half.
-    contours, _ = cv2.findContours(
-        (area >= 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-    )
+    contours, _ = cv2.findContours((area >= 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     layer = np.zeros(area.shape, np.uint8)
     cv2.drawContours(layer, contours, -1, 255, 2, cv2.LINE_AA)
     alpha = layer[..., None].astype(np.float32) / 255.0

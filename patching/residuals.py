@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ Control = dict[str, list[Any]]
 """The host's residuals: lists ``input``, ``middle``, ``output``, each taken from its end."""
 
 
-def add_residuals(call: Call, x: Tensor, timesteps: Tensor, y: Tensor | None, control: Any) -> Any:
+def add_residuals(call: Call, x: Tensor, timesteps: Tensor, y: Tensor, control: Any) -> Any:
     """Return the host's ``control`` with the residuals of all of the call's jobs added.
 
     Parameters
@@ -24,7 +23,7 @@ def add_residuals(call: Call, x: Tensor, timesteps: Tensor, y: Tensor | None, co
     timesteps
         ``(B,)``.
     y
-        ``(B, D)`` pooled conditioning, or None.
+        ``(B, D)`` pooled conditioning.
     control
         What core ControlNets made, or None. Not changed.
     """
@@ -43,27 +42,11 @@ def add_residuals(call: Call, x: Tensor, timesteps: Tensor, y: Tensor | None, co
     return merge_control(control, down, middle)
 
 
-def _run(job: ResidualJob, x: Tensor, timesteps: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
-    patch = job.patch
+def _run(job: ResidualJob, x: Tensor, timesteps: Tensor, y: Tensor) -> tuple[Tensor, ...]:
     rows = slice(None) if job.rows is None else job.rows
-    x = x[rows, : patch.hifi_net.config.in_channels]
-    count = x.shape[0]
-    detail = replace(
-        job.detail,
-        tokens=job.detail.tokens.expand(count, -1, -1),
-        coords=job.detail.coords.expand(count, -1, -1),
-        bias=job.detail.bias.expand(count, -1),
-    )
-    residuals = patch.hifi_net.network.hifi_net(
-        x,
-        job.hint.to(x.dtype),
-        timesteps[rows],
-        job.tokens.to(x.dtype),
-        None if y is None else y[rows],
-        job.coordinates.to(x.dtype),
-        detail,
-        fusion_scale=job.fusion,
-    )
+    hifi_net = job.patch.hifi_net
+    latents = x[rows, : hifi_net.config.latent_channels]
+    residuals = hifi_net.network.hifi_net.step(latents, timesteps[rows], y[rows], job.prepared, job.fusion)
     return (*residuals.down, residuals.mid)
 
 

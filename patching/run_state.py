@@ -8,6 +8,7 @@ object that a MODEL holds is ever changed.
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ from .regions import Region
 from .schedule import Schedule
 
 if TYPE_CHECKING:
+    from ..models.hifi_net import Prepared
     from ..models.tokens import DetailTokens
 
 RUN_KEY = "hifi_portrait_run"
@@ -44,7 +46,19 @@ class Row(NamedTuple):
     """Where in the picture the row lies; None when it cannot be told."""
 
 
+class _Seen(NamedTuple):
+    """What HiFi-Net's constant part depends on, for one row."""
+
+    positive: bool
+    latent: int
+    region: Region
+
+
 Places = tuple[tuple[int, Region], ...]
+
+PREPARED_ROWS = 32
+"""How many rows' worth of HiFi-Net's constant part a run keeps: enough for a batch and for most tiled pictures,
+and a bound on memory for long videos in windows."""
 
 
 class MaskPyramid:
@@ -86,12 +100,9 @@ class ResidualJob:
 
     patch: HiFiPatch
     rows: slice | Tensor | None
-    tokens: Tensor
-    """``(R, K, context_dim)``."""
-    detail: DetailTokens
+    prepared: Prepared
+    """What of HiFi-Net is constant over the run; batch R, or 1 where all rows see the same."""
     fusion: float
-    hint: Tensor
-    coordinates: Tensor
     gains: tuple[float, ...]
     """Factor on each down residual, then on the middle one."""
     masks: MaskPyramid | None
@@ -140,10 +151,12 @@ class RunState:
         """How often landmarks were drawn and mapped; once for each size and landmark."""
         self._sigma: tuple[Tensor, float] | None = None
         self._cache: dict[tuple, Any] = {}
+        self._prepared_rows: OrderedDict[tuple, Prepared] = OrderedDict()
 
     def close(self) -> None:
         """Drop everything that the run made."""
         self._cache.clear()
+        self._prepared_rows.clear()
         self._sigma = None
         self.batch = None
         self.guider = None
@@ -203,9 +216,8 @@ class RunState:
         def make() -> PreparedIdentity:
             tokens = patch.identity.tokens.to(device, dtype)
             if _both_halves(patch):
-                zero = patch.hifi_net.zero_identity_tokens(device, dtype)
-                tokens = torch.cat([tokens, zero])
-            return PreparedIdentity(tokens, _detail_to(patch.identity.detail, device, dtype))
+                tokens = torch.cat([tokens, patch.hifi_net.network.refiner.zero_tokens(tokens)])
+            return PreparedIdentity(tokens, patch.identity.detail.to(device, dtype))
 
         return self._cached(("identity", patch.uid, device, dtype), make)
 
@@ -263,68 +275,75 @@ class RunState:
         device: torch.device,
         dtype: torch.dtype,
     ) -> list[ResidualJob]:
-        identity = self._identity(patch, device, dtype)
         weights = patch.settings.block_weights
         strength = gain * patch.settings.landmark_strength
         gains = tuple(strength * weights[group] for group in self.layout.residual_groups)
-        jobs = []
-        # The zero identity has no faces to look at, so the halves differ in more than their tokens.
-        for positive in (True, False):
-            acting = [
-                i
-                for i, row in enumerate(rows)
-                if row.positive == positive and _acts(patch, row) and row.region is not None
+        acting = [i for i, row in enumerate(rows) if _acts(patch, row) and row.region is not None]
+        fusion = patch.settings.fusion_strength if patch.identity.detail.tokens.shape[1] else 0.0
+        groups = [(acting, fusion)]
+        if fusion != 0.0:
+            # The zero identity has no faces to look at: its rows run without fusion.
+            groups = [
+                ([i for i in acting if rows[i].positive], fusion),
+                ([i for i in acting if not rows[i].positive], 0.0),
             ]
-            if not acting:
-                continue
-            tokens = _per_row(identity.tokens, (positive,) * len(acting))
-            hint, coordinates = self._maps(patch, _places(rows, acting), size, device, dtype)
-            jobs.append(
-                ResidualJob(
-                    patch=patch,
-                    rows=_row_index(acting, len(rows), device),
-                    tokens=tokens,
-                    detail=identity.detail,
-                    fusion=patch.settings.fusion_strength if positive else 0.0,
-                    hint=hint,
-                    coordinates=coordinates,
-                    gains=gains,
-                    masks=self._masks(patch, rows, acting, size, device),
-                )
-            )
+        jobs = []
+        for members, scale in groups:
+            if members:
+                seen = tuple(_Seen(rows[i].positive, *place) for i, place in _placed(rows, members))
+                prepared = self._prepared(patch, scale != 0.0, seen, size, device, dtype)
+                masks = self._masks(patch, rows, members, size, device)
+                row_index = _row_index(members, len(rows), device)
+                jobs.append(ResidualJob(patch, row_index, prepared, scale, gains, masks))
         return jobs
 
-    def _maps(
+    def _prepared(
         self,
         patch: HiFiPatch,
-        places: Places,
+        fuse: bool,
+        rows: tuple[_Seen, ...],
         size: tuple[int, int],
         device: torch.device,
         dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Prepared:
+        """Return HiFi-Net's part that is constant over the run: drawing, keys and values."""
         landmarks = patch.landmarks
         assert landmarks is not None
+        seen = tuple(row._replace(latent=row.latent % len(landmarks)) for row in rows)
+        if len(set(seen)) == 1:
+            seen = seen[:1]
+        key = (patch.uid, fuse, seen, size, device, dtype)
+        if key in self._prepared_rows:
+            self._prepared_rows.move_to_end(key)
+            return self._prepared_rows[key]
 
-        def whole(index: int) -> tuple[Tensor, Tensor]:
+        def maps(index: int) -> tuple[Tensor, Tensor]:
             self.map_computations += 1
             warning = canvas_warning(landmarks, size[1] * LATENT_SCALE, size[0] * LATENT_SCALE)
             if warning:
                 self.warn_once(warning)
-            made = landmark_maps(landmarks, index, *size, patch.hifi_net.landmark_style)
-            return made[0].to(device, dtype), made[1].to(device, dtype)
+            hint, coordinates = landmark_maps(landmarks, index, *size, patch.hifi_net.config.landmark_style)
+            return hint.to(device, dtype), coordinates.to(device)
 
-        def make() -> tuple[Tensor, Tensor]:
-            hints, coordinates = [], []
-            for latent, region in places:
-                index = latent % len(landmarks.points)
-                hint, canonical = self._cached(
-                    ("maps", patch.uid, index, size, device, dtype), lambda i=index: whole(i)
-                )
-                hints.append(region.cut(hint, LATENT_SCALE))
-                coordinates.append(region.cut(canonical))
-            return torch.stack(hints), torch.stack(coordinates)
-
-        return self._cached(("rows' maps", patch.uid, places, size, device, dtype), make)
+        whole = [
+            self._cached(("maps", patch.uid, row.latent, size, device, dtype), lambda i=row.latent: maps(i))
+            for row in seen
+        ]
+        identity = self._identity(patch, device, dtype)
+        roles = tuple(row.positive for row in seen)
+        tokens = _per_row(identity.tokens, roles[:1] if len(set(roles)) == 1 else roles)
+        prepared = patch.hifi_net.network.hifi_net.prepare(
+            torch.stack(
+                [row.region.cut(hint, LATENT_SCALE) for row, (hint, _) in zip(seen, whole, strict=True)]
+            ),
+            tokens,
+            torch.stack([row.region.cut(canonical) for row, (_, canonical) in zip(seen, whole, strict=True)]),
+            identity.detail if fuse else None,
+        )
+        self._prepared_rows[key] = prepared
+        while len(self._prepared_rows) > 1 and sum(len(k[2]) for k in self._prepared_rows) > PREPARED_ROWS:
+            self._prepared_rows.popitem(last=False)
+        return prepared
 
     def _masks(
         self,
@@ -362,8 +381,12 @@ def _acts(patch: HiFiPatch, row: Row) -> bool:
     return row.positive or _both_halves(patch)
 
 
+def _placed(rows: tuple[Row, ...], acting: list[int]) -> list[tuple[int, tuple[int, Region]]]:
+    return [(i, (rows[i].latent, region)) for i in acting if (region := rows[i].region) is not None]
+
+
 def _places(rows: tuple[Row, ...], acting: list[int]) -> Places:
-    return tuple((rows[i].latent, region) for i in acting if (region := rows[i].region) is not None)
+    return tuple(place for _, place in _placed(rows, acting))
 
 
 def _row_index(acting: list[int], count: int, device: torch.device) -> slice | Tensor | None:
@@ -381,11 +404,3 @@ def _per_row(tensor: Tensor, positive: tuple[bool, ...]) -> Tensor:
     if not any(positive):
         return tensor[1:2].expand(len(positive), -1, -1)
     return tensor[[0 if p else 1 for p in positive]]
-
-
-def _detail_to(detail: DetailTokens, device: torch.device, dtype: torch.dtype) -> DetailTokens:
-    return type(detail)(
-        tokens=detail.tokens.to(device, dtype),
-        coords=detail.coords.to(device, dtype),
-        bias=detail.bias.to(device, dtype),
-    )

@@ -73,7 +73,9 @@ def calc_cond_batch(
     state: RunState | None = model_options.get("transformer_options", {}).get(RUN_KEY)
     if state is not None:
         areas = {
-            (index, cond.get("uuid")): cond.get("area") for index, part in enumerate(conds) for cond in part or ()
+            (index, cond.get("uuid")): cond.get("area")
+            for index, part in enumerate(conds)
+            for cond in part or ()
         }
         state.batch = CondBatch(x_in, _positives(conds, getattr(state.guider, "conds", None)), areas)
     return executor(model, conds, x_in, timestep, model_options)

@@ -1,11 +1,58 @@
-"""A real ComfyUI in this process, and a small random SDXL on it."""
+"""A small random SDXL on a real host, and a small random HiFi-Net that fits it."""
 
 from __future__ import annotations
 
 import pytest
-import torch
 
-from harness.host import import_host
+from hifi_portrait.models import checkpoint
+from hifi_portrait.models.portrait import HiFiPortrait, build
 
-import_host()
-torch.set_num_threads(1)
+from tests.patching.small import CONFIG, Identity, make_identity, make_landmarks, make_model, randomise
+
+
+@pytest.fixture(scope="session")
+def model():
+    """A small random SDXL."""
+    return make_model()
+
+
+@pytest.fixture(scope="session")
+def network() -> HiFiPortrait:
+    """A small random HiFi-Net, not in the host's care."""
+    made = build(CONFIG).eval()
+    randomise(made, 1)
+    return made.requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def checkpoint_file(network, tmp_path_factory):
+    """Its checkpoint."""
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    checkpoint.save(path, network, CONFIG, {"title": "small"})
+    return path
+
+
+@pytest.fixture(scope="session")
+def hifi_net(checkpoint_file):
+    """It, loaded as ComfyUI loads it."""
+    from hifi_portrait.patching.loading import load_hifi_net
+
+    return load_hifi_net(checkpoint_file)
+
+
+@pytest.fixture(scope="session")
+def identity(network) -> Identity:
+    """A random person."""
+    return make_identity(network, 0)
+
+
+@pytest.fixture(scope="session")
+def other_identity(network) -> Identity:
+    """Another random person."""
+    return make_identity(network, 1)
+
+
+@pytest.fixture(scope="session")
+def landmarks():
+    """A face in the middle."""
+    return make_landmarks((10.0, 5.0, 0.0))

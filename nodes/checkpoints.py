@@ -1,0 +1,122 @@
+"""HiFi-Net checkpoints by the names that Load HiFi-Net shows."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from ..patching.loading import HiFiNetPatcher, load_hifi_net
+from . import paths
+
+SHIPPED = "tiny (shipped)"
+WARM_START = "InstantID (warm start)"
+NONE_FOUND = "none found"
+WARM_START_FILE = "instantid_warm_start.safetensors"
+
+_SHIPPED_FILE = Path(__file__).resolve().parent.parent / "assets" / "tiny" / "hifi_net.safetensors"
+
+
+def names() -> list[str]:
+    """Return what Load HiFi-Net offers."""
+    found = [SHIPPED] if _SHIPPED_FILE.is_file() else []
+    if instantid_files() is not None:
+        found.append(WARM_START)
+    found += sorted(_user_files())
+    return found or [NONE_FOUND]
+
+
+def problem(name: str) -> str | None:
+    """Return what keeps a name from being loaded, in one line; None when nothing does."""
+    if name == NONE_FOUND:
+        return f"no HiFi-Net checkpoint in {paths.model_folders()[0]}; put one there"
+    try:
+        _path(name)
+    except FileNotFoundError as error:
+        return str(error)
+    return None
+
+
+def fingerprint(name: str) -> str:
+    """Return a text that changes when the files behind a name change."""
+    files = [_path(name)] if name != WARM_START else list(instantid_files() or ())
+    return repr([(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files])
+
+
+def load(name: str) -> HiFiNetPatcher:
+    """Return the checkpoint of that name; InstantID's files are converted when they are first used."""
+    return load_hifi_net(_converted() if name == WARM_START else _path(name), name)
+
+
+def _path(name: str) -> Path:
+    if name == SHIPPED:
+        if not _SHIPPED_FILE.is_file():
+            raise FileNotFoundError(f"{_SHIPPED_FILE} is missing; reinstall the pack")
+        return _SHIPPED_FILE
+    if name == WARM_START:
+        files = instantid_files()
+        if files is None:
+            raise FileNotFoundError(
+                "InstantID's files are missing: put ip-adapter.bin into models/instantid and IdentityNet's "
+                "diffusion_pytorch_model.safetensors into models/controlnet/instantid"
+            )
+        return files[0]
+    found = _user_files().get(name)
+    if found is None:
+        raise FileNotFoundError(
+            f"checkpoint '{name}' is in none of {[str(p) for p in paths.model_folders()]}"
+        )
+    return found
+
+
+def _user_files() -> dict[str, Path]:
+    """Return the HiFi-Net checkpoints in the user's folders by name; the first folder wins."""
+    found: dict[str, Path] = {}
+    for folder in paths.model_folders():
+        for file in sorted(folder.rglob("*.safetensors")) if folder.is_dir() else ():
+            if file.name == WARM_START_FILE:
+                continue
+            name = file.relative_to(folder).as_posix()
+            if name not in found and _is_checkpoint(str(file), file.stat().st_mtime_ns):
+                found[name] = file
+    return found
+
+
+@lru_cache(maxsize=512)
+def _is_checkpoint(path: str, _changed: int) -> bool:
+    # Saved identities and other files share the folder; only the header is read.
+    from ..models.checkpoint import read_metadata
+
+    try:
+        read_metadata(path)
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def instantid_files() -> tuple[Path, Path] | None:
+    """Return IdentityNet's and the adapter's file where other packs keep them, or None.
+
+    IdentityNet's published name says nothing, so its path has to name InstantID.
+    """
+    adapters = [file for folder in paths.folders_of("instantid") for file in folder.rglob("ip-adapter*.bin")]
+    networks = [
+        file
+        for folder in (*paths.folders_of("controlnet"), *paths.folders_of("instantid"))
+        for file in folder.rglob("*.safetensors")
+        if "instantid" in file.relative_to(folder.parent).as_posix().lower().replace("_", "").replace("-", "")
+    ]
+    return (sorted(networks)[0], sorted(adapters)[0]) if adapters and networks else None
+
+
+def _converted() -> Path:
+    from ..models.warm_start import convert_instantid
+
+    files = instantid_files()
+    if files is None:
+        raise FileNotFoundError(_path(WARM_START))
+    target = paths.model_folders()[0] / WARM_START_FILE
+    newest = max(file.stat().st_mtime_ns for file in files)
+    if not target.is_file() or target.stat().st_mtime_ns < newest:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        convert_instantid(*files, target)
+    return target

@@ -1,0 +1,184 @@
+"""A real ComfyUI in this process, a small random SDXL on it, and a small random HiFi-Net that fits it.
+
+Shared by the tests of the model patch and by its benchmark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.host import import_host
+from hifi_portrait.landmarks.generate import generate
+from hifi_portrait.landmarks.model import FaceModel
+from hifi_portrait.models import checkpoint
+from hifi_portrait.models.config import HiFiNetConfig
+from hifi_portrait.models.portrait import HiFiPortrait, build
+from hifi_portrait.models.tokens import FaceBatch
+
+import_host()
+torch.set_num_threads(1)
+
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Identity:
+    tokens: Tensor; detail: object; embedding: Tensor; shape: object; recognizer: str; checkpoint: str; sources: tuple; weights: tuple; fingerprint: str
+def checkpoint_id(network): return "c"
+
+CONFIG = HiFiNetConfig(
+    hint_widths=(8, 8, 16, 16),
+    block_out_channels=(32, 64, 128),
+    transformer_depth=(0, 1, 2),
+    mid_depth=2,
+    head_channels=32,
+    context_dim=64,
+    recognizer="sface",
+    embedding_dim=32,
+    embedding_kind="unit",
+    identity_tokens=4,
+    resampler_dim=32,
+    resampler_depth=1,
+    resampler_heads=1,
+    resampler_head_channels=32,
+    crop_size=32,
+    pyramid_widths=(8, 16, 16, 16, 16),
+    detail_channels=32,
+    refiner_depth=1,
+    refiner_head_channels=32,
+    face_queries=2,
+)
+"""A HiFi-Net for `unet_config`: SDXL's layout at a tenth of its width and two transformer blocks of ten."""
+
+
+def unet_config(**changes) -> dict:
+    """Return the host's description of a small SDXL."""
+    config = {
+        "image_size": 32,
+        "in_channels": 4,
+        "out_channels": 4,
+        "model_channels": 32,
+        "num_res_blocks": [2, 2, 2],
+        "transformer_depth": [0, 0, 1, 1, 2, 2],
+        "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2],
+        "transformer_depth_middle": 2,
+        "channel_mult": [1, 2, 4],
+        "context_dim": 64,
+        "num_head_channels": 32,
+        "num_heads": -1,
+        "use_spatial_transformer": True,
+        "use_linear_in_transformer": True,
+        "adm_in_channels": 2816,
+        "num_classes": "sequential",
+        "legacy": False,
+        "use_temporal_attention": False,
+        "dtype": torch.float32,
+    }
+    return {**config, **changes}
+
+
+def randomise(module: torch.nn.Module, seed: int) -> None:
+    """Fill every parameter, those that start at zero too, so that each path shows in the output."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(module.named_parameters()):
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.ndim < 2:
+                parameter.copy_(0.1 * noise + ("norm" in name and name.endswith("weight")))
+            else:
+                parameter.copy_(noise / parameter[0].numel() ** 0.5)
+
+
+def make_model(seed: int = 0, **changes):
+    """Return a MODEL: the host's SDXL of `unet_config` with random weights."""
+    import comfy.model_patcher
+    import comfy.supported_models
+
+    model = comfy.supported_models.SDXL(unet_config(**changes)).get_model({}, "", device="cpu")
+    randomise(model.diffusion_model, seed)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    cpu = torch.device("cpu")
+    return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
+
+
+def make_identity(network: HiFiPortrait, seed: int, faces: int = 2, **changes) -> Identity:
+    """Return a random person."""
+    generator = torch.Generator().manual_seed(seed)
+    size = CONFIG.crop_size
+    grid = torch.linspace(0, 1, size)
+    place = torch.stack([grid.expand(size, size), grid[:, None].expand(size, size), torch.ones(size, size)])
+    embeddings = torch.nn.functional.normalize(torch.randn(faces, CONFIG.embedding_dim, generator=generator))
+    batch = FaceBatch(
+        crops=torch.rand(faces, 3, size, size, generator=generator) * 2 - 1,
+        coords=place.expand(faces, -1, -1, -1),
+        embeddings=embeddings,
+        weights=torch.ones(faces),
+    )
+    with torch.no_grad():
+        tokens, detail = network.refiner(batch)
+    made = Identity(
+        tokens=tokens,
+        detail=detail,
+        embedding=embeddings.mean(0),
+        shape=np.zeros(FaceModel.load().components, np.float32),
+        recognizer=CONFIG.recognizer,
+        checkpoint=checkpoint_id(network),
+        sources=("a",) * faces,
+        weights=(1.0,) * faces,
+        fingerprint=f"random {seed}",
+    )
+    return replace(made, **changes)
+
+
+def make_landmarks(*poses: tuple[float, float, float], width: int = 128, height: int = 128, **where):
+    """Return landmarks, one for each pose."""
+    model = FaceModel.load()
+    poses = poses or ((0.0, 0.0, 0.0),)
+    return generate(
+        model, np.zeros(model.components), np.array(poses), None, width, height, **where
+    )
+
+
+def conditioning(seed: int, tokens: int = 77, **options) -> list:
+    """Return the host's CONDITIONING with random text."""
+    generator = torch.Generator().manual_seed(1000 + seed)
+    text = torch.randn(1, tokens, 64, generator=generator)
+    return [[text, {"pooled_output": torch.randn(1, 1280, generator=generator), **options}]]
+
+
+@torch.inference_mode()
+def sample(
+    model,
+    *,
+    latent: Tensor | None = None,
+    size: tuple[int, int] = (16, 16),
+    batch: int = 1,
+    steps: int = 2,
+    cfg: float = 4.0,
+    positive: list | None = None,
+    negative: list | None = None,
+    seed: int = 3,
+    **options,
+) -> Tensor:
+    """Return latents sampled by the host."""
+    import comfy.sample
+
+    if latent is None:
+        latent = torch.zeros(batch, 4, *size)
+    return comfy.sample.sample(
+        model,
+        comfy.sample.prepare_noise(latent, seed),
+        steps,
+        cfg,
+        "euler",
+        "normal",
+        positive or conditioning(0),
+        negative or conditioning(1),
+        latent,
+        disable_pbar=True,
+        seed=seed,
+        **options,
+    )
