@@ -1,0 +1,25 @@
+// @ts-check
+/** Registers HiFi-Portrait's part of the front end: the face on Generate Landmarks. */
+// @ts-ignore: served by ComfyUI
+import { app } from '../../scripts/app.js'
+import { attachFace, loadData } from './src/node.js'
+
+const NODES = new Set(['HiFiPortraitGenerateLandmarks'])
+
+const style = document.createElement('link')
+style.rel = 'stylesheet'
+style.href = new URL('./hifi_portrait.css', import.meta.url).href
+document.head.append(style)
+
+app.registerExtension({
+  name: 'HiFiPortrait.Face',
+  async init() {
+    // A node that finds nothing loaded tries again, and shows what is wrong.
+    await loadData().catch(() => {})
+  },
+  /** @param {any} node */
+  nodeCreated(node) {
+    if (!NODES.has(node.comfyClass)) return
+    attachFace(node, app.extensionManager?.setting?.get('Comfy.Locale') ?? 'en')
+  }
+})
