@@ -26,6 +26,8 @@ class DetectedFace:
         (D,) float32 of unit length.
     presence : float
         How sure the landmark model is that it sees a face, 0..1; 1 where it does not say.
+    embedding_norm : float
+        Length of the embedding as the recognizer gave it; networks such as InstantID's read it unnormalised.
     """
 
     box: np.ndarray
@@ -34,6 +36,7 @@ class DetectedFace:
     landmarks: np.ndarray
     embedding: np.ndarray
     presence: float = 1.0
+    embedding_norm: float = 1.0
 
     @property
     def size(self) -> float:

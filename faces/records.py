@@ -70,6 +70,8 @@ class FaceRecord:
         How good the reference is, by parts.
     weight : float
         >= 0; 1 is neutral, 0 is as if the reference were not there.
+    embedding_norm : float
+        Length of the embedding as the recognizer gave it; networks such as InstantID's read it unnormalised.
     """
 
     source: str
@@ -84,6 +86,7 @@ class FaceRecord:
     mask: np.ndarray
     quality: Quality
     weight: float
+    embedding_norm: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 Metadata (all text): ``format`` = ``hifi-portrait``, ``format_version``, ``config`` (JSON of `HiFiNetConfig`,
 with recognizer, image encoder, landmark style and base), ``provenance`` (JSON: how the weights were made),
-``title``.
+``title``, ``id``
+(hash of configuration and weights).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -46,6 +48,8 @@ class CheckpointInfo:
     title: str
     version: int
     """Format version of the file, before upgrades."""
+    id: str
+    """Hash of configuration and weights; identities carry it."""
 
 
 def save(
@@ -76,6 +80,7 @@ def save(
         "format": FORMAT,
         "format_version": str(VERSION),
         "config": config.to_json(),
+        "id": _hash(config, tensors),
         "title": str(provenance.pop("title", path.stem)),
         "provenance": json.dumps(provenance, sort_keys=True),
     }
@@ -130,6 +135,7 @@ def load(
     config = _info(path, metadata, metadata).config
     module = HiFiPortrait(config, operations, device="meta")
     assign(module, state, path.name)
+    module.checkpoint_id = metadata.get("id", path.stem)
     if dtype is not None or device is not None:
         module = module.to(device=device, dtype=dtype)
     return module.eval()
@@ -162,6 +168,14 @@ def assign(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
             "Get the file again, or from whoever made it."
         )
     module.load_state_dict(dict(state), strict=True, assign=True)
+
+
+def _hash(config: HiFiNetConfig, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(config.to_json().encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def _few(names: list[str]) -> str:
@@ -242,6 +256,5 @@ def _info(path: Path, upgraded: Mapping[str, str], original: Mapping[str, str]) 
         provenance = json.loads(upgraded.get("provenance", "{}"))
     except ValueError as error:
         raise CheckpointError(f"{path.name}: {error}. Get the file again.") from None
-    return CheckpointInfo(
-        config, provenance, upgraded.get("title", path.stem), int(original["format_version"])
-    )
+    title, made = upgraded.get("title", path.stem), upgraded.get("id", path.stem)
+    return CheckpointInfo(config, provenance, title, int(original["format_version"]), made)

@@ -42,7 +42,7 @@ class HiFiNetConfig:
     transformer_depth: tuple[int, ...] = (0, 2, 10)
     """Transformer blocks in each attention of each level, finest level first; 0: none."""
     base_transformer_depth: tuple[int, ...] = ()
-    """The same of the base UNet, where its depth differs from the trunk's; empty: as ``transformer_depth``."""
+    """The same of the base UNet, where it differs from the trunk's; empty: as ``transformer_depth``."""
     mid_depth: int = 10
     head_channels: int = 64
     context_dim: int = 2048

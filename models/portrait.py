@@ -11,6 +11,8 @@ from .identity_attention import IdentityAttention
 from .layers import initialise
 from .refiner import FaceRefiner
 
+UNSAVED = "unsaved"
+
 
 class HiFiPortrait(nn.Module):
     """Face refiner, HiFi-Net and identity attention: what a checkpoint holds.
@@ -34,6 +36,8 @@ class HiFiPortrait(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        self.checkpoint_id = UNSAVED
+        """Hash of configuration and weights in the file; identities carry it."""
         self.refiner = FaceRefiner(config, operations, dtype, device)
         self.hifi_net = HiFiNet(config, operations, dtype, device)
         self.identity_attention = IdentityAttention(config, operations, dtype, device)

@@ -1,0 +1,182 @@
+"""From reference faces to an `Identity`: the paper's face refiner, with the 3D shape for the landmarks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..faces.records import FaceRecord, ReferenceFaces
+from ..landmarks.canonical import crop_canonical_map
+from ..landmarks.fit import FaceFit, fit_faces
+from ..landmarks.model import FaceModel
+from ..models.config import HiFiNetConfig
+from ..models.portrait import HiFiPortrait
+from ..models.tokens import FaceBatch
+from .identity import Identity
+
+MAX_FACES = 64
+
+
+def refine_faces(
+    faces: ReferenceFaces,
+    network: HiFiPortrait,
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    encode_image: Callable[[Tensor], Tensor] | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> Identity:
+    """Turn the references of one person into an identity.
+
+    Parameters
+    ----------
+    faces
+        References; those of weight 0 are left out.
+    network
+        The checkpoint's networks.
+    device, dtype
+        Where and in what precision to compute; None: as the network's weights.
+    encode_image
+        For checkpoints with CLIP tokens: ``(N, 3, 224, 224)`` crops in -1..1 to ``(N, 257, d)``.
+    report
+        Called with (done, all) steps.
+
+    Returns
+    -------
+    Identity
+        On the CPU, in float32.
+
+    Raises
+    ------
+    ValueError
+        No usable reference, or another recognizer than the checkpoint's; one line with the remedy.
+    """
+    config = network.config
+    used = [face for face in faces.faces if face.weight > 0]
+    _check(faces, used, config)
+    report = report or (lambda done, total: None)
+    report(0, 2)
+    model = FaceModel.load()
+    weights = np.array([face.weight for face in used], np.float64)
+    fits = _fit(used, weights, model)
+    report(1, 2)
+
+    first = next(network.parameters())
+    device, dtype = device or first.device, dtype or first.dtype
+    batch = face_batch(used, fits, model, config)
+    if config.clip_dim and encode_image is not None:
+        hidden = encode_image(_crops(used, 224))
+        batch = FaceBatch(batch.crops, batch.coords, batch.embeddings, batch.weights, hidden)
+    batch = FaceBatch(
+        batch.crops.to(device, dtype),
+        batch.coords.to(device),
+        batch.embeddings.to(device, dtype),
+        batch.weights.to(device),
+        None if batch.clip_hidden is None else batch.clip_hidden.to(device, dtype),
+    )
+    with torch.no_grad():
+        tokens, detail = network.refiner(batch)
+    report(2, 2)
+
+    share = weights / weights.sum()
+    mean = (np.stack([face.embedding for face in used]) * share[:, None]).sum(0)
+    mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    expression = sum(s * fit.expression for s, fit in zip(share, fits, strict=True))
+    return Identity(
+        tokens=tokens.float().cpu(),
+        detail=detail.to(torch.device("cpu"), torch.float32),
+        embedding=torch.from_numpy(mean.astype(np.float32)),
+        shape=fits[0].shape.astype(np.float32),
+        recognizer=faces.recognizer,
+        checkpoint=network.checkpoint_id,
+        sources=tuple(face.source for face in faces.faces),
+        weights=tuple(float(face.weight) for face in faces.faces),
+        fingerprint=fingerprint(faces, network.checkpoint_id),
+        expression=np.asarray(expression, np.float32),
+    )
+
+
+def face_batch(
+    faces: list[FaceRecord], fits: list[FaceFit], model: FaceModel, config: HiFiNetConfig
+) -> FaceBatch:
+    """Return what the refiner reads, float32 on the CPU.
+
+    Parameters
+    ----------
+    faces
+        Of one person, each with weight > 0.
+    fits
+        The 3D face in each picture, in source px.
+    """
+    size = config.crop_size
+    coords = np.stack(
+        [
+            crop_canonical_map(fit.points(model), face.crop_matrix, size, model)
+            for face, fit in zip(faces, fits, strict=True)
+        ]
+    )
+    embeddings = np.stack([face.embedding for face in faces])
+    if config.embedding_kind == "raw":
+        embeddings = embeddings * np.array([[face.embedding_norm] for face in faces])
+    return FaceBatch(
+        crops=_crops(faces, size),
+        coords=torch.from_numpy(coords).permute(0, 3, 1, 2).contiguous(),
+        embeddings=torch.from_numpy(embeddings.astype(np.float32)),
+        weights=torch.tensor([float(face.weight) for face in faces]),
+    )
+
+
+def fingerprint(faces: ReferenceFaces, checkpoint: str) -> str:
+    """Return a hash of everything that an identity depends on; the order of references does not matter."""
+    rows = []
+    for face in faces.faces:
+        row = hashlib.sha256()
+        for array in (face.crop, face.crop_matrix, face.landmarks, face.embedding):
+            row.update(np.ascontiguousarray(array).tobytes())
+        row.update(repr((float(face.weight), float(face.embedding_norm))).encode())
+        rows.append(row.hexdigest())
+    text = "\n".join([faces.recognizer, faces.analyzer, checkpoint, *sorted(rows)])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _check(faces: ReferenceFaces, used: list[FaceRecord], config: HiFiNetConfig) -> None:
+    if not faces.faces:
+        raise ValueError(
+            "there are no reference faces; see Load Reference Faces for why pictures were dropped"
+        )
+    if not used:
+        raise ValueError("every reference face has weight 0; give at least one a weight above 0")
+    if len(used) > MAX_FACES:
+        raise ValueError(f"{len(used)} reference faces are too many; use at most {MAX_FACES}")
+    if faces.recognizer != config.recognizer:
+        raise ValueError(
+            f"the faces were read with recognizer '{faces.recognizer}', but this HiFi-Net needs "
+            f"'{config.recognizer}'; load the faces with an analyzer that has it, or another HiFi-Net"
+        )
+    for face in used:
+        if len(face.embedding) != config.embedding_dim:
+            raise ValueError(
+                f"{face.source}: its embedding has {len(face.embedding)} numbers, this HiFi-Net needs "
+                f"{config.embedding_dim}; load the faces with recognizer '{config.recognizer}'"
+            )
+
+
+def _fit(faces: list[FaceRecord], weights: np.ndarray, model: FaceModel) -> list[FaceFit]:
+    try:
+        return fit_faces([face.landmarks for face in faces], weights, model)
+    except ValueError as error:
+        names = ", ".join(face.source for face in faces[:4])
+        raise ValueError(f"the 3D face cannot be fitted to {names}: {error}") from error
+
+
+def _crops(faces: list[FaceRecord], size: int) -> Tensor:
+    """Canonical crops ``(N, 3, size, size)`` in -1..1."""
+    crops = torch.from_numpy(np.stack([face.crop for face in faces])).permute(0, 3, 1, 2).float()
+    if crops.shape[-1] != size:
+        crops = F.interpolate(crops, size=(size, size), mode="area")
+    return crops / 127.5 - 1.0
