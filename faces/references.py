@@ -175,7 +175,9 @@ def _load(
         if large:
             usable.append((index, image, large))
         else:
-            dropped.append(DroppedPicture(image.name, index, _why_no_face(image, faces, options.min_face), None))
+            dropped.append(
+                DroppedPicture(image.name, index, _why_no_face(image, faces, options.min_face), None)
+            )
         if progress is not None:
             progress(done, len(readable))
 
@@ -197,7 +199,9 @@ def _load(
             f"person {n}: {', '.join(candidates[i].image.name for i in group)}"
             for n, group in enumerate(groups.members, start=1)
         )
-        raise ValueError(f"the pictures show different people and none has the majority ({shown}): use one's only")
+        raise ValueError(
+            f"the pictures show different people and none has the majority ({shown}): use one's only"
+        )
     records = []
     for position, item in enumerate(candidates):
         value = groups.similarity[position]
@@ -217,7 +221,11 @@ def _load(
             dropped[-1] = replace(dropped[-1], reason=f"{reason}; kept with weight 0")
     faces = _weigh(records, options)
     return ReferenceFaces(
-        faces, tuple(sorted(dropped, key=_input_order)), analyzer.recognizer, analyzer.fingerprint, tuple(notes)
+        faces,
+        tuple(sorted(dropped, key=_input_order)),
+        analyzer.recognizer,
+        analyzer.fingerprint,
+        tuple(notes),
     )
 
 
@@ -244,7 +252,9 @@ def _without_copies(
     for index, image in readable:
         if image.digest in first:
             original = first[image.digest][1].name
-            dropped.append(DroppedPicture(image.name, index, f"is the same picture as {original}: merged", 1.0))
+            dropped.append(
+                DroppedPicture(image.name, index, f"is the same picture as {original}: merged", 1.0)
+            )
         else:
             first[image.digest] = (index, image)
     return list(first.values())
@@ -274,7 +284,9 @@ def _pick(
         height, width = image.pixels.shape[:2]
         chosen.append(pick_single(faces, width, height, options.pick, options.index))
         if options.pick == PICKS[0] and len(faces) > 1:
-            notes.append(f"{image.name} has {len(faces)} faces and is the only picture: the largest was picked")
+            notes.append(
+                f"{image.name} has {len(faces)} faces and is the only picture: the largest was picked"
+            )
     return chosen
 
 

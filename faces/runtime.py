@@ -28,7 +28,9 @@ class MissingPackageError(ImportError):
 def missing_package(package: str, purpose: str, install: str | None = None) -> MissingPackageError:
     """Make the error for a package that is not installed, with the line that installs it here."""
     line = f'"{sys.executable}" -m pip install {install or package}'
-    return MissingPackageError(f"{purpose} needs the package {package}. Install it with:  {line}  and restart")
+    return MissingPackageError(
+        f"{purpose} needs the package {package}. Install it with:  {line}  and restart"
+    )
 
 
 def onnx_providers(choice: str, auto: tuple[str, ...] = _AUTO_ORDER) -> list[str]:
@@ -145,7 +147,9 @@ class LiteModel:
             self._interpreter = Interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{path.name} cannot be opened as a LiteRT model: {_first_line(error)}") from None
+            raise ValueError(
+                f"{path.name} cannot be opened as a LiteRT model: {_first_line(error)}"
+            ) from None
         detail = self._interpreter.get_input_details()[0]
         self._input: int = detail["index"]
         self._outputs: list[int] = [item["index"] for item in self._interpreter.get_output_details()]

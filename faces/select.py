@@ -64,7 +64,9 @@ def pick_single(faces: Sequence[DetectedFace], width: int, height: int, pick: st
     return 0
 
 
-def pick_common(pictures: Sequence[Sequence[DetectedFace]], same: float) -> tuple[list[int | None], str | None]:
+def pick_common(
+    pictures: Sequence[Sequence[DetectedFace]], same: float
+) -> tuple[list[int | None], str | None]:
     """Pick in every picture the person who is common to most of them.
 
     Every face collects the pictures that hold a face like it (similarity of at least `same`). The one with the most

@@ -101,7 +101,9 @@ class YuNet:
             half = np.exp(box[keep, 2:]) * stride / 2
             keypoints = (points[keep].reshape(-1, 5, 2) + grid[:, None]) * stride
             rows.append(
-                np.concatenate([centre - half, centre + half, keypoints.reshape(-1, 10), score[keep, None]], axis=1)
+                np.concatenate(
+                    [centre - half, centre + half, keypoints.reshape(-1, 10), score[keep, None]], axis=1
+                )
             )
         found = np.concatenate(rows).astype(np.float32)
         found[:, 0:14:2] = (found[:, 0:14:2] - left) * (width / inner[0])

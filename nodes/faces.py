@@ -1,0 +1,267 @@
+"""Nodes about reference photos: the analyzer, the references of one person, and the comparison of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import numpy as np
+import torch
+from comfy.utils import ProgressBar
+from comfy_api.latest import io, ui
+
+from ..faces import files
+from ..faces.analyzer import FaceAnalyzer as Analyzer
+from ..faces.analyzer import describe
+from ..faces.contact_sheet import contact_sheet
+from ..faces.pictures import NamedImage, UnreadableImage, read_folder, to_rgb8
+from ..faces.records import ReferenceFaces as References
+from ..faces.references import DISAGREE, MAX_REFERENCES, ReferenceOptions, load_references
+from ..faces.registry import OPEN, analyzer_names, load_analyzer
+from ..faces.runtime import PROVIDER_CHOICES
+from ..faces.select import PICKS
+from . import paths
+from .types import CATEGORY, FaceAnalyzer, ReferenceFaces
+
+_FETCH = ("ask", "automatic")
+
+
+class LoadFaceAnalyzer(io.ComfyNode):
+    """Choose what finds and recognises faces."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="HiFiPortraitLoadFaceAnalyzer",
+            display_name="Load Face Analyzer",
+            category=CATEGORY,
+            description=(
+                "Load the models that find faces, locate 3D landmarks and recognise people. The open analyzer works "
+                "at once and may be used commercially; InsightFace packs are needed by checkpoints trained with them "
+                "(InstantID's weights need antelopev2)."
+            ),
+            inputs=[
+                io.Combo.Input(
+                    "analyzer",
+                    options=analyzer_names(paths.folders_of("insightface")),
+                    default=OPEN,
+                    tooltip="Open: YuNet, SFace and Face Mesh, permissively licensed. The others are InsightFace "
+                    "packs in models/insightface/models; antelopev2 and buffalo_l are non-commercial.",
+                ),
+                io.Combo.Input(
+                    "provider",
+                    options=list(PROVIDER_CHOICES),
+                    default="auto",
+                    tooltip="What the models run on. auto picks what is fastest and there; the output about says "
+                    "what really runs.",
+                ),
+                io.Combo.Input(
+                    "missing_files",
+                    options=list(_FETCH),
+                    default=_FETCH[0],
+                    tooltip="ask: stop and list what is missing and how to get it. automatic: download missing files "
+                    "of the open analyzer (12 MB) from the upstream projects, checked by SHA-256.",
+                ),
+            ],
+            outputs=[
+                FaceAnalyzer.Output(
+                    display_name="analyzer", tooltip="For Load Reference Faces and Compare Faces."
+                ),
+                io.String.Output(
+                    display_name="about", tooltip="Recognizer, provider that runs, and licence."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, analyzer: str, provider: str, missing_files: str) -> io.NodeOutput:
+        """Load the analyzer, or the one loaded before."""
+        folders = paths.model_folders()
+        if analyzer == OPEN and missing_files == _FETCH[1]:
+            _download_missing(folders)
+        loaded = load_analyzer(analyzer, provider, folders, paths.folders_of("insightface"))
+        about = describe(loaded)
+        return io.NodeOutput(loaded, about, ui=ui.PreviewText(about))
+
+
+class LoadReferenceFaces(io.ComfyNode):
+    """Photos of one person, chosen, rated and weighed."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="HiFiPortraitLoadReferenceFaces",
+            display_name="Load Reference Faces",
+            category=CATEGORY,
+            description=(
+                "Find one person's face in 1 to 64 photos, cut it out, and rate each photo. Photos that show somebody "
+                "else are found and set aside. Takes an image batch, a list of pictures of different sizes, a folder, "
+                "or all together."
+            ),
+            is_input_list=True,
+            inputs=[
+                FaceAnalyzer.Input("analyzer", tooltip="From Load Face Analyzer."),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="Photos of the person: a batch, or a list of pictures of different sizes.",
+                ),
+                io.String.Input(
+                    "folder",
+                    default="",
+                    optional=True,
+                    tooltip="A folder of photos: a full path, or one inside ComfyUI's input folder. Unreadable files "
+                    "are skipped and named. Empty: only the images.",
+                ),
+                io.Combo.Input(
+                    "pick",
+                    options=list(PICKS),
+                    default=PICKS[0],
+                    tooltip="Which face of a picture with several people. common person: the one who is in most of "
+                    "the pictures.",
+                ),
+                io.Int.Input(
+                    "index",
+                    default=0,
+                    min=-MAX_REFERENCES,
+                    max=MAX_REFERENCES,
+                    tooltip="For picking by index: 0 is the leftmost face of each picture, 1 the next, -1 the "
+                    "rightmost.",
+                ),
+                io.Combo.Input(
+                    "other_people",
+                    options=list(DISAGREE),
+                    default=DISAGREE[0],
+                    tooltip="What to do with a picture that shows somebody else than the rest.",
+                ),
+                io.String.Input(
+                    "weights",
+                    default="",
+                    optional=True,
+                    tooltip="Weights in the order of the pictures, separated by commas, such as 1, 0.5, 2: 1 is "
+                    "neutral, 0 is as if the picture were not there. Empty: from each picture's quality.",
+                ),
+            ],
+            outputs=[
+                ReferenceFaces.Output(display_name="faces", tooltip="For Refine Faces and Compare Faces."),
+                io.Image.Output(
+                    display_name="contact_sheet", tooltip="All references with landmarks, quality and weight."
+                ),
+                io.Image.Output(display_name="crops", tooltip="The matted faces, 224 x 224, in input order."),
+                io.String.Output(display_name="report", tooltip="One line per picture."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, folder: Any = "", **kwargs: Any) -> str:
+        """Run again when the folder's files change."""
+        path = _folder(_single(folder) or "")
+        if path is None or not path.is_dir():
+            return ""
+        return repr([(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(path.iterdir())])
+
+    @classmethod
+    def execute(
+        cls,
+        analyzer: list[Analyzer],
+        pick: list[str],
+        index: list[int],
+        other_people: list[str],
+        images: list[torch.Tensor] | None = None,
+        folder: list[str] | None = None,
+        weights: list[str] | None = None,
+    ) -> io.NodeOutput:
+        """Choose, rate and weigh; the contact sheet is the node's preview."""
+        pictures = named_images(images or [])
+        path = _folder(_single(folder) or "")
+        if path is not None:
+            readable, unreadable = read_folder(path)
+            pictures += readable
+            pictures += unreadable
+        options = ReferenceOptions(
+            pick=pick[0],
+            index=index[0],
+            disagree=other_people[0],
+            weights=_parse_weights(_single(weights) or ""),
+        )
+        references = load_references(pictures, analyzer[0], options, _progress(len(pictures)))
+        sheet = _to_image(contact_sheet(references))
+        crops = [face.crop for face in sorted(references.faces, key=lambda face: face.source_index)]
+        text = report(references)
+        preview = {**ui.PreviewImage(sheet, cls=cls).as_dict(), "text": (text,)}
+        return io.NodeOutput(references, sheet, _to_image(np.stack(crops)), text, ui=preview)
+
+
+def report(references: References) -> str:
+    """Describe every picture in one line."""
+    lines = [
+        f"{face.source}: quality {face.quality.score:.2f}, weight {face.weight:.2f}, {face.quality.size_px:.0f} px"
+        for face in sorted(references.faces, key=lambda face: face.source_index)
+    ]
+    lines += [f"{item.source}: {item.reason}" for item in references.dropped]
+    return "\n".join([*lines, *references.notes])
+
+
+def named_images(
+    images: Sequence[torch.Tensor], label: str = "picture"
+) -> list[NamedImage | UnreadableImage]:
+    """Name the pictures of ComfyUI's image batches, counted from 1 over all of them."""
+    out: list[NamedImage | UnreadableImage] = []
+    for batch in images:
+        for image in batch if batch.ndim == 4 else batch[None]:
+            name = f"{label} {len(out) + 1}"
+            try:
+                out.append(NamedImage(name, to_rgb8(image.detach().float().cpu().numpy())))
+            except ValueError as error:
+                out.append(UnreadableImage(name, str(error)))
+    return out
+
+
+def _download_missing(folders: Sequence[Path]) -> None:
+    there = files.locate(files.MODEL_FILES, folders)
+    missing = [file for file in files.MODEL_FILES if file not in there]
+    if missing:
+        bar = ProgressBar(sum(file.size for file in missing))
+        files.fetch_from_upstream(missing, folders[0], lambda done, total: bar.update_absolute(done, total))
+
+
+def _progress(count: int) -> Callable[[int, int], None] | None:
+    if count < 3:
+        return None
+    bar = ProgressBar(count)
+    return lambda done, total: bar.update_absolute(done, total)
+
+
+def _folder(text: str) -> Path | None:
+    text = text.strip().strip('"')
+    if not text:
+        return None
+    path = Path(text).expanduser()
+    return path if path.is_absolute() else Path(folder_paths.get_input_directory()) / path
+
+
+def _parse_weights(text: str) -> tuple[float, ...] | None:
+    if not text.strip():
+        return None
+    try:
+        return tuple(float(part) for part in text.replace(";", ",").split(",") if part.strip())
+    except ValueError:
+        raise ValueError(
+            f"weights must be numbers separated by commas, such as 1, 0.5, 2; not {text!r}"
+        ) from None
+
+
+def _single(value: Any) -> Any:
+    return value[0] if isinstance(value, (list, tuple)) and value else value
+
+
+def _to_image(pixels: np.ndarray) -> torch.Tensor:
+    tensor = torch.from_numpy(pixels).float() / 255
+    return tensor if tensor.ndim == 4 else tensor[None]
+
+
+NODES: list[type[io.ComfyNode]] = [LoadFaceAnalyzer, LoadReferenceFaces]
