@@ -13,7 +13,7 @@ from ..landmarks.draw import STYLES, draw
 from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
 from ..landmarks.model import FaceModel
 from ..landmarks.sliders import SliderTable
-from ..landmarks.target import generate_for
+from ..landmarks.target import Target, generate_for
 from .types import CATEGORY, FaceLandmarks3D, Identity
 
 _STYLE_TOOLTIP = "How the landmarks are drawn: mesh72 is this pack's coloured contours; kps5 is InstantID's five points and sticks."
@@ -71,15 +71,44 @@ def drawing(landmarks: Landmarks, style: str) -> torch.Tensor:
     return torch.from_numpy(draw(landmarks, style).astype(np.float32) / 255.0)
 
 
-def result(landmarks: Landmarks, style: str, cls: type[io.ComfyNode]) -> io.NodeOutput:
-    """Landmarks, drawing and notes as outputs, with the drawing and the notes as the node's preview."""
+def for_widget(shape: np.ndarray | None, target: Target | None = None) -> dict[str, Any]:
+    """What the face above the sliders shows from now on: the person's shape, and what the sliders add to.
+
+    Parameters
+    ----------
+    shape : np.ndarray | None
+        (K,) identity shape; None where the face is the average one.
+    target : Target | None
+        What lies below the sliders (a target photo, the references' own expression); its first row is shown.
+    """
+
+    def rounded(values: Any) -> list[float]:
+        return [round(float(v), 4) for v in np.ravel(values)]
+
+    base: dict[str, Any] | None = None
+    if target is not None:
+        base = {"pose": rounded(target.pose[0]), "expression": rounded(target.expression[0])}
+        if target.position is not None:
+            base["position"] = rounded(target.position[0])
+        if target.scale is not None:
+            base["scale"] = round(float(target.scale[0]), 4)
+    return {"shape": None if shape is None else rounded(shape), "base": base}
+
+
+def result(
+    landmarks: Landmarks, style: str, cls: type[io.ComfyNode], widget: dict[str, Any] | None = None
+) -> io.NodeOutput:
+    """Landmarks, drawing and notes as outputs, with the drawing and the notes as the node's preview.
+
+    ``widget`` (see `for_widget`) goes to the face widget of the front end.
+    """
     picture = drawing(landmarks, style)
     notes = "\n".join(landmarks.notes)
-    shown = (
-        {**ui.PreviewImage(picture, cls=cls).as_dict(), "text": (notes,)}
-        if notes
-        else ui.PreviewImage(picture, cls=cls)
-    )
+    shown: dict[str, Any] = ui.PreviewImage(picture, cls=cls).as_dict()
+    if notes:
+        shown["text"] = (notes,)
+    if widget is not None:
+        shown["hifi_landmarks"] = (widget,)
     return io.NodeOutput(landmarks, picture, notes, ui=shown)
 
 
@@ -165,15 +194,11 @@ class GenerateLandmarks(io.ComfyNode):
     ) -> io.NodeOutput:
         """Generate and draw."""
         model = FaceModel.load()
+        shape = None if identity is None else identity.shape
         landmarks = generate_for(
-            model,
-            values,
-            width,
-            height,
-            shape=None if identity is None else identity.shape,
-            raw_expression=parse_arkit(arkit_json, model),
+            model, values, width, height, shape=shape, raw_expression=parse_arkit(arkit_json, model)
         )
-        return result(landmarks, style, cls)
+        return result(landmarks, style, cls, for_widget(shape))
 
 
 NODES: list[type[io.ComfyNode]] = [GenerateLandmarks]
