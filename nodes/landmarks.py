@@ -72,7 +72,7 @@ def drawing(landmarks: Landmarks, style: str) -> torch.Tensor:
 
 
 def for_widget(shape: np.ndarray | None, target: Target | None = None) -> dict[str, Any]:
-    """What the face above the sliders shows from now on: the person's shape, and what the sliders add to.
+    """Tell the face widget what to show from now on: the person's shape, and what the sliders add to.
 
     Parameters
     ----------
