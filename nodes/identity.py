@@ -1,0 +1,207 @@
+"""Nodes that turn reference faces into a person's identity, and keep identities as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from comfy.utils import ProgressBar
+from comfy_api.latest import io, ui
+
+from ..identity import store
+from ..identity.identity import Identity as IdentityData
+from ..identity.refine import refine_faces
+from . import paths
+from .types import CATEGORY, HiFiNet, Identity, ReferenceFaces
+
+_FOLDER = "identities"
+_NONE_SAVED = "none saved"
+
+
+def _folders() -> list[Path]:
+    return [folder / _FOLDER for folder in paths.model_folders()]
+
+
+def _saved() -> dict[str, Path]:
+    """Return the saved identities by name; the first folder wins."""
+    found: dict[str, Path] = {}
+    for folder in _folders():
+        for name in store.list_identities(folder):
+            found.setdefault(name, folder / f"{name}{store.SUFFIX}")
+    return found
+
+
+def _clip_encoder(clip_vision: Any) -> Any:
+    """Return a function from crops in -1..1 to CLIP's hidden states, or None."""
+    if clip_vision is None:
+        return None
+
+    def encode(crops: torch.Tensor) -> torch.Tensor:
+        pictures = (crops.movedim(1, -1) + 1) / 2
+        return clip_vision.encode_image(pictures, crop="none")["penultimate_hidden_states"]
+
+    return encode
+
+
+def _output(identity: IdentityData) -> io.NodeOutput:
+    about = identity.describe()
+    return io.NodeOutput(identity, about, ui=ui.PreviewText(about))
+
+
+def _outputs() -> list[Any]:
+    return [
+        Identity.Output(
+            display_name="identity",
+            tooltip="The person, for Apply HiFi-Net and Generate Landmarks.",
+        ),
+        io.String.Output(
+            display_name="about", tooltip="How many references made it, and the weight of each."
+        ),
+    ]
+
+
+class RefineFaces(io.ComfyNode):
+    """Several faces of one person become one identity."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="HiFiPortraitRefineFaces",
+            display_name="Refine Faces",
+            category=CATEGORY,
+            description=(
+                "Combine all reference faces of one person into an identity: what the person looks like in general, "
+                "the details of each reference, and the 3D shape of the face. Better references count more; a "
+                "reference of weight 0 counts not at all."
+            ),
+            inputs=[
+                ReferenceFaces.Input(
+                    "faces", tooltip="From Load Reference Faces: one or more faces of one person."
+                ),
+                HiFiNet.Input("hifi_net", tooltip="From Load HiFi-Net; the same as Apply HiFi-Net gets."),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="Only for checkpoints that were trained with CLIP image tokens; the others ignore it.",
+                ),
+            ],
+            outputs=_outputs(),
+        )
+
+    @classmethod
+    def execute(cls, faces: Any, hifi_net: Any, clip_vision: Any = None) -> io.NodeOutput:
+        """Refine on the host's device."""
+        bar = ProgressBar(2)
+        network = hifi_net.load()
+        identity = refine_faces(
+            faces,
+            network,
+            device=hifi_net.patcher.load_device,
+            # The network's layers cast their weights: single precision costs little here and loses nothing.
+            dtype=torch.float32,
+            encode_image=_clip_encoder(clip_vision) if network.config.clip_dim else None,
+            report=bar.update_absolute,
+        )
+        return _output(identity)
+
+
+class SaveIdentity(io.ComfyNode):
+    """An identity as a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="HiFiPortraitSaveIdentity",
+            display_name="Save Identity",
+            category=CATEGORY,
+            description=(
+                "Keep a person for later: saved to models/hifi_portrait/identities, without the photos. "
+                "Load Identity brings it back at once. Belongs to the checkpoint that refined it."
+            ),
+            inputs=[
+                Identity.Input("identity", tooltip="From Refine Faces."),
+                io.String.Input(
+                    "name",
+                    default="person",
+                    tooltip="Name of the identity: letters, digits, blanks, - _ ( ) and the full stop.",
+                ),
+                io.Boolean.Input(
+                    "overwrite",
+                    default=True,
+                    tooltip="On: replace an identity of the same name. Off: keep it and add a number to the new name.",
+                ),
+            ],
+            outputs=[
+                Identity.Output(display_name="identity", tooltip="The identity, unchanged."),
+                io.String.Output(display_name="name", tooltip="The name that it was saved under."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, name: str) -> bool | str:
+        """Refuse unusable names before anything runs."""
+        try:
+            store.check_name(name)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, identity: IdentityData, name: str, overwrite: bool) -> io.NodeOutput:
+        """Save into the preferred folder."""
+        path = store.save_identity(identity, _folders()[0], name, overwrite)
+        return io.NodeOutput(identity, path.stem, ui=ui.PreviewText(f"saved as {path.stem}"))
+
+
+class LoadIdentity(io.ComfyNode):
+    """A saved identity."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="HiFiPortraitLoadIdentity",
+            display_name="Load Identity",
+            category=CATEGORY,
+            description="Load a person that Save Identity kept; needs neither the photos nor the face analyzer.",
+            inputs=[
+                io.Combo.Input(
+                    "name",
+                    options=sorted(_saved(), key=str.casefold) or [_NONE_SAVED],
+                    tooltip="An identity in models/hifi_portrait/identities. Press R to see new ones.",
+                ),
+            ],
+            outputs=_outputs(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, name: str) -> bool | str:
+        """Say what is missing before anything runs."""
+        if name in _saved():
+            return True
+        if name == _NONE_SAVED:
+            return f"no identity in {_folders()[0]}; save one with Save Identity"
+        return (
+            f"there is no identity '{name}' in {_folders()[0]}; save it with Save Identity, or choose another"
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, name: str) -> str:
+        """Run again when the file changed."""
+        path = _saved().get(name)
+        return "" if path is None else f"{path}:{path.stat().st_mtime_ns}"
+
+    @classmethod
+    def execute(cls, name: str) -> io.NodeOutput:
+        """Load by name."""
+        path = _saved().get(name)
+        if path is None:
+            raise ValueError(f"there is no identity '{name}' in {_folders()[0]}; save it with Save Identity")
+        return _output(store.load_identity(path))
+
+
+NODES: list[type[io.ComfyNode]] = [RefineFaces, SaveIdentity, LoadIdentity]
