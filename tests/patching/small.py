@@ -161,6 +161,7 @@ def sample(
     positive: list | None = None,
     negative: list | None = None,
     seed: int = 3,
+    noise: Tensor | None = None,
     **options,
 ) -> Tensor:
     """Return latents sampled by the host."""
@@ -170,7 +171,7 @@ def sample(
         latent = torch.zeros(batch, 4, *size)
     return comfy.sample.sample(
         model,
-        comfy.sample.prepare_noise(latent, seed),
+        comfy.sample.prepare_noise(latent, seed) if noise is None else noise,
         steps,
         cfg,
         "euler",
@@ -182,3 +183,40 @@ def sample(
         seed=seed,
         **options,
     )
+
+
+class Recorder:
+    """Watches one attention replacement: keeps what it adds to the host's own attention."""
+
+    def __init__(self, inner, seen: dict) -> None:
+        self.inner = inner
+        self.seen = seen
+
+    def __call__(self, q, k, v, extra_options):
+        from hifi_portrait.patching.attention import host_attention
+
+        out = self.inner(q, k, v, extra_options)
+        key = (*extra_options["block"], extra_options["block_index"])
+        base = host_attention(q, k, v, extra_options)
+        self.seen.setdefault(key, []).append((out - base, extra_options["activations_shape"]))
+        return out
+
+
+class Watch:
+    """What a patched model injects, call by call: into each attention layer, and as ``control``."""
+
+    def __init__(self, model) -> None:
+        self.attention: dict[tuple[str, int, int], list] = {}
+        self.control: list = []
+        self.inputs: list = []
+        self.model = model.clone()
+        options = self.model.model_options["transformer_options"]
+        for key, patch in options.get("patches_replace", {}).get("attn2", {}).items():
+            self.model.set_model_attn2_replace(Recorder(patch, self.attention), *key)
+        self.model.add_wrapper_with_key("diffusion_model", "watch", self._look)
+
+    def _look(self, executor, x, timesteps, context, y, control, transformer_options, **kwargs):
+        kept = None if control is None else {k: [None if r is None else r.clone() for r in v] for k, v in control.items()}
+        self.control.append(kept)
+        self.inputs.append((x.clone(), transformer_options["cond_or_uncond"]))
+        return executor(x, timesteps, context, y, control, transformer_options, **kwargs)
