@@ -26,7 +26,30 @@ from .visibility import visible_points
 SIGMA = 0.02
 """Expected noise of a landmark, interocular distances."""
 EXPRESSION_SIGMA = 0.35
-"""Standard deviation of the prior on expression coefficients."""
+"""Standard deviation of the prior on expression coefficients that are not in `_FREQUENT` or `_RARE`."""
+_FREQUENT = (
+    "jawOpen",
+    "mouthSmile",
+    "eyeBlink",
+    "browDown",
+    "browInnerUp",
+    "browOuterUp",
+    "mouthPucker",
+    "eyeLook",
+)
+_FREQUENT += ("mouthUpperUp", "mouthLowerDown")
+_RARE = (
+    "mouthShrugLower",
+    "mouthRoll",
+    "mouthClose",
+    "mouthDimple",
+    "mouthPress",
+    "jawForward",
+    "jawLeft",
+    "jawRight",
+)
+_RARE += ("mouthLeft", "mouthRight", "cheekPuff")
+_FREQUENT_SIGMA, _RARE_SIGMA = 0.5, 0.2
 SYMMETRY_SIGMA = 0.25
 """Standard deviation of the prior on the difference between the two sides of an expression."""
 MIN_POINTS = 24
@@ -47,7 +70,7 @@ class Uncertainty:
     shape : np.ndarray
         (K,) identity coefficients; 1 means that the picture says nothing about one.
     expression : np.ndarray
-        (52,) ARKit coefficients; NaN for what is not observable at the points.
+        (52,) ARKit coefficients; NaN for what the given points do not show.
     """
 
     pose: np.ndarray
@@ -302,7 +325,9 @@ class _Face:
         self.target = np.where(self.given[:, None], self.target, 0.0)
         self.model, self.sigma, self.distance = model, sigma, distance
         self.offset = model.facemesh_offset if facemesh and calibrated else np.zeros_like(model.mean)
-        self.names = model.observable
+        # Without pupils nothing tells the gaze; its effect on the lids would be mistaken for it.
+        gaze = bool(self.given[[names.RIGHT_PUPIL, names.LEFT_PUPIL]].all())
+        self.names = tuple(name for name in model.observable if gaze or not name.startswith("eyeLook"))
         self.rows = np.array([model.expression_index[name] for name in self.names])
         self.basis = model.expression[self.rows]
         # (72, 3, E + K): all that moves a point, laid out for one batched product.
@@ -427,7 +452,7 @@ class _Face:
         expression = np.zeros(len(self.model.expression_names))
         expression[self.rows] = self.expression
         expression_deviation = np.full(len(expression), np.nan)
-        expression_deviation[self.rows] = np.minimum(deviation[6:], EXPRESSION_SIGMA)
+        expression_deviation[self.rows] = np.minimum(deviation[6:], [_sigma_of(name) for name in self.names])
         seen = self._project(self._posed(identity))
         eyes = self.model.points(identity)
         own_unit = np.linalg.norm(eyes[36:42].mean(0) - eyes[42:48].mean(0)) * self.scale
@@ -450,9 +475,16 @@ class _Face:
         )
 
 
+def _sigma_of(name: str) -> float:
+    """Prior standard deviation of a coefficient: how often and how strongly faces do it (*ours*)."""
+    if name.startswith(_FREQUENT):
+        return _FREQUENT_SIGMA
+    return _RARE_SIGMA if name.startswith(_RARE) else EXPRESSION_SIGMA
+
+
 def _expression_prior(names_: tuple[str, ...]) -> np.ndarray:
     """Inverse covariance of the observable coefficients: near 0, and both sides alike."""
-    prior = np.eye(len(names_)) / EXPRESSION_SIGMA**2
+    prior = np.diag([1 / _sigma_of(name) ** 2 for name in names_])
     for i, name in enumerate(names_):
         stem = name.removesuffix("Left")
         if stem != name and stem + "Right" in names_ and stem not in ("jaw", "mouth"):
