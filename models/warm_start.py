@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .checkpoint import CheckpointError
-from .config import HiFiNetConfig
+from .checkpoint import CheckpointError, assign, save
+from .config import SIZE_EMBEDDINGS, HiFiNetConfig
 from .hifi_net import HiFiNet
+from .portrait import HiFiPortrait, build
 
 _RESNET = {
     "in_layers.0": "norm1",
@@ -93,4 +100,186 @@ def init_from_base(net: HiFiNet, base: Mapping[str, Tensor]) -> int:
     return len(trunk)
 
 
-__all__ = ["CheckpointError", "init_from_base", "trunk_from_base"]
+# InstantID --------------------------------------------------------------------------------------------------
+
+
+def convert_instantid(
+    controlnet: str | Path,
+    adapter: str | Path,
+    out: str | Path,
+    *,
+    dtype: torch.dtype | None = torch.float16,
+    extra_layers: bool = False,
+    seed: int = 0,
+) -> HiFiNetConfig:
+    """Write a checkpoint from InstantID's published files; it computes exactly what InstantID computes.
+
+    Parameters
+    ----------
+    controlnet
+        IdentityNet, ``ControlNetModel/diffusion_pytorch_model.safetensors``.
+    adapter
+        ``ip-adapter.bin``: image projection and decoupled cross-attention. A pickle; read as plain weights only.
+    out
+        The checkpoint, ``.safetensors``.
+    dtype
+        Floating-point type in the file; None: as published.
+    extra_layers
+        Also write the layers that InstantID does not have (detail tokens, fusion), untrained: a start for
+        training. They start at zero effect.
+    seed
+        Of the extra layers.
+
+    Returns
+    -------
+    HiFiNetConfig
+        Sizes as found in the files.
+
+    Raises
+    ------
+    CheckpointError
+        A file is missing, damaged, or not what it should be; one line names it and the remedy.
+    """
+    controlnet, adapter = Path(controlnet), Path(adapter)
+    trunk = _read_controlnet(controlnet)
+    projection, attention = _read_adapter(adapter)
+    config = instantid_config(trunk, projection, controlnet.name, adapter.name)
+    if not extra_layers:
+        config = replace(config, detail_channels=0)
+    state = {f"hifi_net.{k}": v for k, v in trunk.items()}
+    state |= {f"refiner.image_proj.{k}": v for k, v in projection.items()}
+    state |= {f"identity_attention.{k}": v for k, v in attention.items()}
+    if extra_layers:
+        fresh = build(config, seed=seed).state_dict()
+        state = {k: v for k, v in fresh.items() if _is_extra(k)} | state
+    # Every name and shape is checked against the networks before anything is written.
+    assign(HiFiPortrait(config, device="meta"), state, f"{controlnet.name} and {adapter.name}")
+    provenance = {
+        "title": "InstantID (warm start)",
+        "converted_from": ["IdentityNet", "ip-adapter"],
+        "extra_layers": "untrained" if extra_layers else "none",
+        "licence": "InstantID's weights are Apache-2.0; antelopev2, which they need, is for non-commercial use",
+    }
+    save(out, state, config, provenance, dtype)
+    return config
+
+
+def instantid_config(
+    trunk: Mapping[str, Tensor], projection: Mapping[str, Tensor], controlnet: str = "", adapter: str = ""
+) -> HiFiNetConfig:
+    """Infer all sizes from the weights of IdentityNet and of the image projection.
+
+    Parameters
+    ----------
+    trunk
+        By diffusers' names.
+    projection
+        By InstantID's names (``latents``, ``proj_in.weight``, ...).
+    controlnet, adapter
+        Names of the files, for messages.
+    """
+    base = HiFiNetConfig.sdxl()
+    try:
+        levels = 1 + max(int(m[1]) for k in trunk if (m := re.match(r"down_blocks\.(\d+)\.", k)))
+        resnets = 1 + max(int(m[1]) for k in trunk if (m := re.match(r"down_blocks\.0\.resnets\.(\d+)\.", k)))
+        hints = [len(trunk["controlnet_cond_embedding.conv_in.weight"])]
+        number = 1
+        while (key := f"controlnet_cond_embedding.blocks.{number}.weight") in trunk:
+            hints.append(len(trunk[key]))
+            number += 2
+        widths = tuple(len(trunk[f"down_blocks.{i}.resnets.0.conv1.weight"]) for i in range(levels))
+        vector = trunk["add_embedding.linear_1.weight"].shape[1]
+        context = trunk["mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"].shape[1]
+    except (KeyError, ValueError):
+        raise CheckpointError(
+            f"{controlnet}: not an SDXL ControlNet in diffusers' format; use InstantID's "
+            "ControlNetModel/diffusion_pytorch_model.safetensors"
+        ) from None
+    try:
+        queries, dim = projection["latents"].shape[1:]
+        inner = len(projection["layers.0.0.to_q.weight"])
+        resampler: dict[str, Any] = {
+            "embedding_dim": projection["proj_in.weight"].shape[1],
+            "identity_tokens": queries,
+            "resampler_dim": dim,
+            "resampler_depth": _count(projection, "layers"),
+            "resampler_heads": max(1, inner // base.resampler_head_channels),
+            "resampler_head_channels": min(inner, base.resampler_head_channels),
+            "resampler_ff_mult": len(projection["layers.0.1.1.weight"]) // dim,
+        }
+    except (KeyError, ValueError):
+        raise CheckpointError(
+            f"{adapter}: its image projection is not InstantID's; use InstantID's ip-adapter.bin"
+        ) from None
+    if context != projection["proj_out.weight"].shape[0]:
+        raise CheckpointError(
+            f"{controlnet} reads tokens of {context} numbers, {adapter} makes {len(projection['proj_out.weight'])}; "
+            "use two files of one InstantID release"
+        )
+    return replace(
+        base,
+        latent_channels=trunk["conv_in.weight"].shape[1],
+        hint_widths=tuple(hints),
+        block_out_channels=widths,
+        layers_per_block=resnets,
+        transformer_depth=tuple(
+            _count(trunk, f"down_blocks.{i}.attentions.0.transformer_blocks") for i in range(levels)
+        ),
+        mid_depth=_count(trunk, "mid_block.attentions.0.transformer_blocks"),
+        # Smaller models than SDXL cannot have its 64 channels a head; the files do not tell.
+        head_channels=base.head_channels if all(w % 64 == 0 for w in widths) else min(widths),
+        context_dim=context,
+        pooled_dim=vector - SIZE_EMBEDDINGS * base.size_embedding_dim,
+        fusion_levels=(True,) * levels,
+        **resampler,
+    )
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    numbers = {int(k[len(prefix) + 1 :].split(".")[0]) for k in state if k.startswith(f"{prefix}.")}
+    return 1 + max(numbers, default=-1)
+
+
+def _is_extra(key: str) -> bool:
+    return ".fusion." in key or key.startswith("refiner.detail.")
+
+
+def _read_controlnet(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise CheckpointError(f"{path.name}: there is no such file (looked for {path})")
+    try:
+        with safe_open(str(path), "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path.name}: damaged or not a safetensors file ({reason}). Get InstantID's "
+            "ControlNetModel/diffusion_pytorch_model.safetensors again."
+        ) from None
+
+
+def _read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return image projection and attention matrices."""
+    remedy = "Get InstantID's ip-adapter.bin again."
+    if not path.is_file():
+        raise CheckpointError(f"{path.name}: there is no such file (looked for {path})")
+    try:
+        # weights_only: tensors and plain containers; anything that could run code is refused.
+        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise CheckpointError(
+            f"{path.name}: damaged, or more than plain weights ({reason}). {remedy}"
+        ) from None
+    parts = []
+    for part in ("image_proj", "ip_adapter"):
+        weights = state.get(part) if isinstance(state, dict) else None
+        if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
+            raise CheckpointError(f"{path.name}: has no {part}; not InstantID's adapter. {remedy}")
+        parts.append(dict(weights))
+    return parts[0], parts[1]
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"

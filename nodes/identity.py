@@ -72,9 +72,9 @@ class RefineFaces(io.ComfyNode):
             display_name="Refine Faces",
             category=CATEGORY,
             description=(
-                "Combine all reference faces of one person into an identity: what the person looks like in general, "
-                "the details of each reference, and the 3D shape of the face. Better references count more; a "
-                "reference of weight 0 counts not at all."
+                "Combine all reference faces of one person into an identity: what the person looks like in "
+                "general, the details of each reference, and the 3D shape of the face. Better references count "
+                "more; a reference of weight 0 counts not at all."
             ),
             inputs=[
                 ReferenceFaces.Input(
@@ -84,7 +84,7 @@ class RefineFaces(io.ComfyNode):
                 io.ClipVision.Input(
                     "clip_vision",
                     optional=True,
-                    tooltip="Only for checkpoints that were trained with CLIP image tokens; the others ignore it.",
+                    tooltip="Only for checkpoints trained with CLIP image tokens; the others ignore it.",
                 ),
             ],
             outputs=_outputs(),
@@ -131,7 +131,7 @@ class SaveIdentity(io.ComfyNode):
                 io.Boolean.Input(
                     "overwrite",
                     default=True,
-                    tooltip="On: replace an identity of the same name. Off: keep it and add a number to the new name.",
+                    tooltip="On: replace an identity of the same name. Off: keep it, and number the new one.",
                 ),
             ],
             outputs=[
@@ -167,7 +167,7 @@ class LoadIdentity(io.ComfyNode):
             node_id="HiFiPortraitLoadIdentity",
             display_name="Load Identity",
             category=CATEGORY,
-            description="Load a person that Save Identity kept; needs neither the photos nor the face analyzer.",
+            description="Load a person that Save Identity kept; needs neither photos nor a face analyzer.",
             inputs=[
                 io.Combo.Input(
                     "name",
