@@ -130,8 +130,8 @@ class HiFiNetConfig:
         """Sizes for the tiny portrait model: 128 px, 16 x 16 latents of 32 channels, SFace."""
         return cls(
             latent_channels=32,
-            hint_widths=(8, 16, 32, 64),
-            block_out_channels=(64, 128),
+            hint_widths=(4, 8, 16, 32),
+            block_out_channels=(64, 64),
             layers_per_block=1,
             transformer_depth=(1, 1),  # fusion at the latents' own resolution
             base_transformer_depth=(0, 1),

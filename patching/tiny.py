@@ -42,7 +42,7 @@ class TinyBaseConfig:
 
     latent_channels: int = 32
     model_channels: int = 64
-    channel_mult: tuple[int, ...] = (1, 2)
+    channel_mult: tuple[int, ...] = (1, 1)
     num_res_blocks: tuple[int, ...] = (1, 1)
     transformer_depth: tuple[int, ...] = (0, 1)
     transformer_depth_output: tuple[int, ...] = (0, 0, 1, 1)

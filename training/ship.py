@@ -9,6 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from ..models import checkpoint
+from ..models.config import HiFiNetConfig
+from ..models.portrait import build
 from .host import add_comfyui_to_path
 
 add_comfyui_to_path()
@@ -87,8 +90,8 @@ def save_base(
     partial.replace(path)
 
 
-def save_untrained_base(path: Path, seed: int = 0) -> None:
-    """Write seeded random weights, marked untrained, so that graphs can be built and tested."""
+def save_untrained(folder: Path, seed: int = 0) -> None:
+    """Write both files with seeded random weights, marked untrained, so that graphs can be built and tested."""
     config = tiny.TinyBaseConfig()
     torch.manual_seed(seed)
     codec, words = TinyCodec(config.latent_channels, config.codec_width), WordEncoder(config.context_dim)
@@ -97,4 +100,11 @@ def save_untrained_base(path: Path, seed: int = 0) -> None:
     codec.fit(torch.nn.functional.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(-1, 1))
     unet = tiny.build_base(config).diffusion_model
     initialise_unet(unet, seed)
-    save_base(path, config, unet, codec, words, trained=False, provenance={"seed": seed})
+    save_base(
+        folder / tiny.BASE_FILE.name, config, unet, codec, words, trained=False, provenance={"seed": seed}
+    )
+    network = HiFiNetConfig.tiny()
+    metadata = {"title": "HiFi-Portrait Tiny (untrained)", "trained": False, "seed": seed}
+    checkpoint.save(
+        folder / tiny.HIFI_NET_FILE.name, build(network, seed=seed), network, metadata, torch.float16
+    )

@@ -172,8 +172,10 @@ def synthesize(
             yield Path(file)
 
 
-def load_shards(folder: Path, limit: int | None = None) -> tuple[dict[str, np.ndarray], list[list[str]]]:
-    """All rows of a data set, in the order of its people.
+def load_shards(
+    folder: Path, limit: int | None = None, only: Path | None = None
+) -> tuple[dict[str, np.ndarray], list[list[str]]]:
+    """All rows of a data set (or of one shard), in the order of its people.
 
     Returns
     -------
@@ -185,7 +187,7 @@ def load_shards(folder: Path, limit: int | None = None) -> tuple[dict[str, np.nd
     FileNotFoundError
         If the folder holds no shards.
     """
-    files = sorted(folder.glob("shard-*[0-9].npz"))[:limit]
+    files = [only] if only is not None else sorted(folder.glob("shard-*[0-9].npz"))[:limit]
     if not files:
         raise FileNotFoundError(f"No shards in {folder}: run 'hifi-portrait synthesize {folder}' first.")
     parts = [np.load(f) for f in files]

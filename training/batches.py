@@ -1,0 +1,157 @@
+"""Batches for the trainer, drawn by (seed, step) alone, so that a resumed run goes on to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..models.tokens import FaceBatch
+from ..patching.tiny_words import LENGTH, PADDING, concept_ids
+from .synthetic.dataset import load_shards
+
+
+@dataclass(eq=False)
+class PreparedPeople:
+    """A prepared data set in memory, one row for each picture; P people with K pictures.
+
+    ``latents`` are filled in when there is a codec (`encode`).
+    """
+
+    person: np.ndarray
+    image: np.ndarray
+    crop: np.ndarray
+    crop_coords: np.ndarray
+    embedding: np.ndarray
+    damaged: np.ndarray
+    hint: np.ndarray
+    coords: np.ndarray
+    face: np.ndarray
+    concepts: np.ndarray
+    points: np.ndarray
+    pictures: int
+    latents: Tensor | None = None
+
+    @classmethod
+    def load(cls, folder: Path, limit: int | None = None) -> PreparedPeople:
+        """Read shards that are rendered and prepared, in the order of their people.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there are none.
+        """
+        files = [
+            f for f in sorted(folder.glob("shard-*[0-9].npz")) if (folder / "prepared" / f.name).is_file()
+        ]
+        files = files[:limit]
+        if not files:
+            raise FileNotFoundError(f"{folder}: nothing prepared; run 'hifi-portrait train --prepare' first.")
+        raw = [load_shards(folder, only=f) for f in files]
+        made = [np.load(folder / "prepared" / f.name) for f in files]
+
+        def rows(key: str) -> np.ndarray:
+            return np.concatenate([r[0][key] for r in raw])
+
+        person = rows("person")
+        pictures = int((person == person[0]).sum())
+        return cls(
+            person=person,
+            image=rows("image"),
+            points=rows("points"),
+            concepts=np.array([concept_ids(w) for r in raw for w in r[1]], np.int64),
+            pictures=pictures,
+            **{k: np.concatenate([m[k] for m in made]) for k in
+               ("crop", "crop_coords", "embedding", "damaged", "hint", "coords", "face")},
+        )  # fmt: skip
+
+    @property
+    def people(self) -> int:
+        """Number of people."""
+        return len(self.person) // self.pictures
+
+
+def to_signed(images: np.ndarray) -> Tensor:
+    """(..., H, W, 3) uint8 to (..., 3, H, W) in -1..1."""
+    return torch.from_numpy(np.moveaxis(images, -1, -3).astype(np.float32) / 127.5 - 1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch of B people with N references each."""
+
+    latents: Tensor
+    """(B, C, h, w)."""
+    noise: Tensor
+    uniform: Tensor
+    """(B,) in 0..1: decides the time step."""
+    concepts: Tensor
+    """(B, L) concept numbers, some dropped."""
+    hint: Tensor
+    """(B, 3, H, W) in 0..1."""
+    coords: Tensor
+    """(B, 3, h, w)."""
+    face: Tensor
+    """(B, 1, h, w): 1 on the face."""
+    faces: FaceBatch
+    rows: np.ndarray
+    """(B,) rows of the targets."""
+
+
+def face_batch(people: PreparedPeople, rows: np.ndarray) -> FaceBatch:
+    """References (B, N) by row, as the refiner reads them."""
+    return FaceBatch(
+        crops=to_signed(people.crop[rows]),
+        coords=torch.from_numpy(np.moveaxis(people.crop_coords[rows], -1, -3).astype(np.float32) / 255),
+        embeddings=torch.from_numpy(people.embedding[rows]),
+        weights=torch.ones(rows.shape),
+    )
+
+
+def draw_batch(
+    people: PreparedPeople, seed: int, step: int, size: int, counts: tuple[float, ...], word_dropout: float
+) -> Batch:
+    """Draw targets, and references of the same people that are never the target.
+
+    Parameters
+    ----------
+    people : PreparedPeople
+        With latents.
+    seed, step : int
+        Decide everything random.
+    size : int
+        People in the batch.
+    counts : tuple of float
+        Odds of 1, 2, ... references; one number for the whole batch.
+    word_dropout : float
+        Chance of each concept, and of all at once, to be left out.
+    """
+    assert people.latents is not None
+    rng = np.random.default_rng([seed, 3, step])
+    odds = np.array(counts[: people.pictures - 1], float)
+    count = 1 + int(rng.choice(len(odds), p=odds / odds.sum()))
+    who = rng.integers(people.people, size=size)
+    order = np.argsort(rng.random((size, people.pictures)), 1) + who[:, None] * people.pictures
+    target, references = order[:, 0], order[:, 1 : 1 + count]
+    concepts = people.concepts[target].copy()
+    concepts[rng.random(concepts.shape) < word_dropout] = PADDING
+    concepts[rng.random(size) < word_dropout] = PADDING
+    # Left-aligned, as a prompt's are.
+    concepts = np.take_along_axis(concepts, np.argsort(concepts == PADDING, 1, kind="stable"), 1)
+    assert concepts.shape[1] == LENGTH
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
+    latents = people.latents[torch.from_numpy(target)]
+    return Batch(
+        latents=latents,
+        noise=torch.randn(latents.shape, generator=generator),
+        uniform=torch.rand(size, generator=generator),
+        concepts=torch.from_numpy(concepts),
+        hint=torch.from_numpy(people.hint[target].transpose(0, 3, 1, 2).astype(np.float32) / 255),
+        coords=torch.from_numpy(people.coords[target].transpose(0, 3, 1, 2).astype(np.float32)),
+        face=torch.from_numpy(people.face[target][:, None].astype(np.float32)),
+        faces=face_batch(people, references),
+        rows=target,
+    )

@@ -1,0 +1,210 @@
+"""From rendered people to what the trainer reads: crops, canonical maps, embeddings, landmark drawings.
+
+Everything that does not change over training is computed once for each picture and kept as bytes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..faces.crop import CROP_SIZE, GREY, canonical_matrix
+from ..faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE, similarity_2d, warp
+from ..landmarks.canonical import canonical_map, crop_canonical_map
+from ..landmarks.draw import draw
+from ..landmarks.generate import generate
+from ..landmarks.model import FaceModel
+from .synthetic.damage import damage
+
+LATENT = 8
+DAMAGED = 0.5
+"""Share of the pictures that are spoiled where they serve as references; as targets they never are."""
+SHAPE_NOISE = 0.35
+"""Deviation of the noise on identity coefficients: a fit from references is never exact."""
+
+
+@lru_cache(maxsize=1)
+def _recognizer(path: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    model = unquantised(path)
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return session, session.get_inputs()[0].name
+
+
+def unquantised(path: str) -> bytes:
+    """Read an ONNX file with 8 bit weights as one with float32 weights: twice as fast, the same to six digits.
+
+    Weights that the file also lists as inputs (SFace's does) are taken off that list.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    graph = (model := onnx.load(path)).graph
+    stored = {w.name: numpy_helper.to_array(w) for w in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "DequantizeLinear" or node.input[0] not in stored:
+            nodes.append(node)
+            continue
+        values, scale, *zero = (stored[name] for name in node.input)
+        options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        axis, block = options.get("axis", 1), options.get("block_size", 0)
+
+        def spread(
+            a: np.ndarray, axis: int = axis, block: int = block, like: np.ndarray = values
+        ) -> np.ndarray:
+            if block:
+                return np.repeat(a, block, axis)[tuple(slice(n) for n in like.shape)]
+            return a.reshape([-1 if k == axis else 1 for k in range(like.ndim)]) if a.ndim else a
+
+        real = values.astype(np.float32) - (spread(zero[0]).astype(np.float32) if zero else 0)
+        stored[node.output[0]] = (real * spread(scale)).astype(np.float32)
+    used = {name for node in nodes for name in node.input}
+    inputs = [i for i in graph.input if i.name in used and i.name not in stored]
+    for field, content in (
+        (graph.node, nodes),
+        (graph.initializer, [numpy_helper.from_array(v, k) for k, v in stored.items() if k in used]),
+        (graph.input, inputs),
+    ):
+        del field[:]
+        field.extend(content)
+    return model.SerializeToString()
+
+
+def embed(image: np.ndarray, points: np.ndarray, recognizer: str) -> np.ndarray:
+    """(128,) unit SFace embedding of a face with known landmarks.
+
+    Parameters
+    ----------
+    image : np.ndarray
+        (S, S, 3) uint8 RGB.
+    points : np.ndarray
+        (72, 3) landmarks, px.
+    recognizer : str
+        SFace's ONNX file.
+    """
+    five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])[:, :2]
+    crop = warp(image, similarity_2d(five, RECOGNIZER_TEMPLATE), RECOGNIZER_SIZE)
+    session, name = _recognizer(recognizer)
+    feature = session.run(None, {name: crop.transpose(2, 0, 1)[None].astype(np.float32)})[0].ravel()
+    return (feature / np.linalg.norm(feature)).astype(np.float32)
+
+
+def matted_crop(image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """The canonical crop with grey background, as `faces.crop` cuts it, at the network's size.
+
+    Parameters
+    ----------
+    image, mask : np.ndarray
+        (S, S, 3) and (S, S) uint8.
+    matrix : np.ndarray
+        (2, 3) picture px to px of the 224 px crop.
+    size : int
+        Side of the result, px.
+    """
+    share = warp(mask, matrix, CROP_SIZE).astype(np.float32)[..., None] / 255
+    crop = warp(image, matrix, CROP_SIZE, border=GREY).astype(np.float32)
+    matted = GREY + (crop - GREY) * share
+    return (cv2.resize(matted, (size, size), interpolation=cv2.INTER_AREA) + 0.5).astype(np.uint8)
+
+
+def prepare_shard(job: tuple[str, str, str, int]) -> str:
+    """Prepare one shard of `synthetic.dataset.synthesize`.
+
+    Parameters
+    ----------
+    job : tuple
+        Shard to read, file to write, SFace's file, side of crops in px.
+    """
+    source, target, recognizer, crop_size = job
+    data, model = np.load(source), FaceModel.load()
+    size = data["image"].shape[1]
+    rows: dict[str, list[np.ndarray]] = {}
+    for i in range(len(data["image"])):
+        image, mask, points = data["image"][i], data["mask"][i], data["points"][i]
+        rng = np.random.default_rng([int(data["person"][i]), 2, i])
+        spoiled = bool(rng.random() < DAMAGED)
+        reference = damage(image, points, rng) if spoiled else image
+        matrix = canonical_matrix(points[:68])
+        place = (data["position"][i], float(data["scale"][i]))
+        exact = generate(model, data["shape"][i], data["pose"][i], data["expression"][i], size, size, *place)
+        noisy = generate(
+            model,
+            data["shape"][i] + rng.normal(size=model.components) * SHAPE_NOISE,
+            data["pose"][i] + rng.normal(size=3) * 0.6,
+            data["expression"][i],
+            size,
+            size,
+            place[0] + rng.normal(size=2) * 0.3,
+            place[1] * np.exp(rng.normal() * 0.01),
+        )
+        small = noisy.points[0] * (1 / LATENT)
+        row = {
+            "damaged": np.bool_(spoiled),
+            "crop": matted_crop(reference, mask, matrix, crop_size),
+            "crop_coords": (crop_canonical_map(exact.points[0], matrix, crop_size, model) * 255)
+            .round()
+            .astype(np.uint8),
+            "embedding": embed(reference, points, recognizer),
+            "hint": draw(noisy, "mesh72")[0],
+            "coords": canonical_map(small, size // LATENT, size // LATENT, model).astype(np.float16),
+            "face": canonical_map(exact.points[0] / LATENT, size // LATENT, size // LATENT, model)[
+                ..., 2
+            ].astype(np.uint8),
+        }
+        for key, value in row.items():
+            rows.setdefault(key, []).append(value)
+    partial = f"{target}.{os.getpid()}.npz"
+    np.savez(partial, **{k: np.stack(v) for k, v in rows.items()})
+    Path(partial).replace(target)
+    return target
+
+
+def prepare(folder: Path, recognizer: Path, crop_size: int = 96, processes: int = 1) -> Iterator[Path]:
+    """Prepare every shard of a data set that is not prepared yet; files go to ``FOLDER/prepared``.
+
+    Parameters
+    ----------
+    folder : Path
+        Output of `synthesize`.
+    recognizer : Path
+        SFace's ONNX file.
+    crop_size : int
+        Side of the references' crops, px.
+    processes : int
+        How many at once.
+
+    Yields
+    ------
+    Path
+        Each file when it is done.
+    """
+    if not recognizer.is_file():
+        raise FileNotFoundError(
+            f"{recognizer}: no such file; run 'hifi-portrait models' to get the face models."
+        )
+    out = folder / "prepared"
+    out.mkdir(exist_ok=True)
+    shards = sorted(folder.glob("shard-*[0-9].npz"))
+    jobs = [
+        (str(s), str(out / s.name), str(recognizer), crop_size)
+        for s in shards
+        if not (out / s.name).is_file()
+    ]
+    if processes <= 1:
+        for job in jobs:
+            yield Path(prepare_shard(job))
+        return
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for file in pool.imap_unordered(prepare_shard, jobs):
+            yield Path(file)

@@ -1,0 +1,73 @@
+"""Everything that decides a training run, in one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run of the tiny model; equal recipes on equal data give equal weights on one machine.
+
+    ``steps`` are optimiser steps of ``batch`` people each. ``base_only`` is the share of samples that the base must
+    paint without references; ``base_steps`` steps at the start train the base alone; ``freeze_base`` keeps it as it
+    is afterwards. ``noisy_end`` above 1 prefers noisy time steps. ``reference_counts`` are the odds of 1, 2, ...
+    references.
+    """
+
+    name: str = "tiny"
+    seed: int = 0
+    steps: int = 5000
+    batch: int = 12
+    learning_rate: float = 8e-4
+    final_rate: float = 0.02
+    warmup: int = 100
+    hold: float = 0.5
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.998
+    base_steps: int = 0
+    freeze_base: bool = False
+    base_only: float = 0.125
+    noisy_end: float = 1.6
+    snr_limit: float = 20.0
+    face_weight: float = 2.0
+    word_dropout: float = 0.12
+    reference_counts: tuple[float, ...] = (0.3, 0.25, 0.2, 0.2, 0.05)
+    identity_loss: float = 0.0
+    identity_share: float = 0.25
+    identity_max_noise: float = 0.5
+    landmark_loss: float = 0.0
+    checkpoint_every: int = 200
+    sheet_every: int = 800
+    network: tuple[tuple[str, object], ...] = ()
+
+    @classmethod
+    def load(cls, path: Path | str) -> Recipe:
+        """Read a recipe; a bare name is one of the recipes that come with the project.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, no JSON object, or has unknown fields.
+        """
+        file = Path(path)
+        if not file.is_file() and (RECIPES / f"{path}.json").is_file():
+            file = RECIPES / f"{path}.json"
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path}: not a recipe ({error}); recipes are in training/recipes") from None
+        unknown = sorted(set(data) - {f.name for f in fields(cls)})
+        if unknown:
+            raise ValueError(f"{file.name}: unknown fields {', '.join(unknown)}")
+        data["network"] = tuple(sorted((data.get("network") or {}).items()))
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+    def to_json(self) -> str:
+        """JSON with sorted keys, readable by `load`."""
+        return json.dumps(asdict(self) | {"network": dict(self.network)}, sort_keys=True, indent=2)
