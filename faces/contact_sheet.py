@@ -1,4 +1,4 @@
-"""The contact sheet: every reference with its landmarks, quality and weight, and every picture not used, with why."""
+"""The contact sheet: every reference with landmarks, quality and weight, and every picture not used."""
 
 from __future__ import annotations
 

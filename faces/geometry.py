@@ -30,7 +30,8 @@ STABLE_SHAPE = np.array(
         [0.382, -1.019, 0.126],
     ]
 )
-"""(8, 3) those points on the mean face of ``landmarks/model.py`` (its head frame and unit), three decimals."""
+"""(8, 3) those points on the mean face of ``landmarks/model.py`` (its head frame and unit), three
+decimals."""
 
 
 def stable_points(landmarks: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""InsightFace's packs (SCRFD + ArcFace + 3D-68) as an analyzer; the package is optional and imported when used."""
+"""InsightFace packs (SCRFD + ArcFace + 3D-68) as an analyzer; the package is optional, imported when used."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ _DETECTION_SIZE = (640, 640)
 def find_packs(folders: Sequence[Path]) -> dict[str, Path]:
     """Find packs under ``models/insightface``, well placed or not.
 
-    A pack is a folder with .onnx files. Looked for in ``<folder>/models/<name>``, in ``<folder>/<name>`` (the level
-    forgotten) and in ``.../<name>/<name>`` (unpacked into a folder of its own name, as antelopev2's archive does).
+    A pack is a folder with .onnx files. Looked for in ``<folder>/models/<name>``, in ``<folder>/<name>`` (the
+    level forgotten) and in ``.../<name>/<name>`` (unpacked into a folder of its own name, as antelopev2's
+    archive does).
 
     Returns
     -------

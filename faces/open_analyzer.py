@@ -1,4 +1,4 @@
-"""The open analyzer: YuNet, SFace, Face Mesh and Selfie Segmentation, all permissively licensed, all on the CPU."""
+"""The open analyzer: YuNet, SFace, Face Mesh and Selfie Segmentation, all permissively licensed."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ class OpenAnalyzer:
     folders : sequence of Path
         Where the four model files are looked for, in order.
     provider : str
-        One of `PROVIDER_CHOICES`, for the two ONNX models. "auto" is the CPU: for networks this small a graphics
-        card spends more time on the copies than it saves. The two LiteRT models always run on the CPU.
+        One of `PROVIDER_CHOICES`, for the two ONNX models. "auto" is the CPU: for networks this small a
+        graphics card spends more time on the copies than it saves. The two LiteRT models always run on the
+        CPU.
 
     Raises
     ------

@@ -51,8 +51,9 @@ def to_rgb8(image: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     image : np.ndarray
-        (H, W) or (H, W, C) with C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; uint8 0..255, uint16 0..65535, bool, or
-        float 0..1. NaN becomes black, values outside the range are clipped, alpha is laid over grey 127.
+        (H, W) or (H, W, C) with C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; uint8 0..255, uint16 0..65535,
+        bool, or float 0..1. NaN becomes black, values outside the range are clipped, alpha is laid over grey
+        127.
 
     Returns
     -------
@@ -146,9 +147,10 @@ def read_folder(folder: Path) -> tuple[list[NamedImage], list[UnreadableImage]]:
 def content_digest(pixels: np.ndarray) -> str:
     """Hash the pixels of a picture, fast enough for every re-queue (about 3 GB/s on one core).
 
-    Rows of 32 kB are first reduced by universal hashing (random odd multipliers modulo 2**64, once over the words
-    and once over their high halves, which the first loses most of); the sums are hashed with BLAKE2. Not meant to
-    withstand somebody who constructs collisions: a wrong hit only shows the forger another picture's face.
+    Rows of 32 kB are first reduced by universal hashing (random odd multipliers modulo 2**64, once over the
+    words and once over their high halves, which the first loses most of); the sums are hashed with BLAKE2.
+    Not meant to withstand somebody who constructs collisions: a wrong hit only shows the forger another
+    picture's face.
 
     Parameters
     ----------

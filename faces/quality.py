@@ -1,8 +1,8 @@
 """How much one reference can tell about a face: six measured parts and one score.
 
-*Ours*; the paper keeps the best-scoring detected face and weighs no reference. The score is the weighted geometric
-mean of the parts (`EXPONENTS`): one bad part cannot be bought back by good ones, as it could in a sum. No part is
-counted as less than `FLOOR`, so that scores still rank bad pictures among themselves.
+*Ours*; the paper keeps the best-scoring detected face and weighs no reference. The score is the weighted
+geometric mean of the parts (`EXPONENTS`): one bad part cannot be bought back by good ones, as it could in a
+sum. No part is counted as less than `FLOOR`, so that scores still rank bad pictures among themselves.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ EXPONENTS = {
     "completeness": 3.0,
     "agreement": 0.5,
 }
-"""How much each part counts. Half a face missing costs more than anything else: nothing can show that half."""
+"""How much each part counts. Half a face missing costs more than anything else: nothing can show that
+half."""
 
 FLOOR = 0.05
 
 SIZE_RANGE = (32.0, 224.0)
-"""px of the face where the part `size` is 0 and 1 (the canonical crop then shows source pixels one to one)."""
+"""px of the face where the part `size` is 0 and 1 (the canonical crop then shows source pixels one to
+one)."""
 
 SHARPNESS_RANGE = (0.02, 0.14)
 """Detail (see `_sharpness`) where the part is 0 and 1."""
@@ -79,7 +81,8 @@ def with_agreement(quality: Quality, similarity: float | None, threshold: Thresh
     quality : Quality
         As from `measure`.
     similarity : float or None
-        Mean cosine similarity to the other references; None where there is no other, which counts as agreement.
+        Mean cosine similarity to the other references; None where there is no other, which counts as
+        agreement.
     threshold : Threshold
         Of the recognizer: `same` is agreement .25, `typical` and above 1.
     """
@@ -118,7 +121,7 @@ def _scored(quality: Quality, agreement: float) -> Quality:
 
 
 def _sharpness(light: np.ndarray, skin: np.ndarray) -> float:
-    """Finest detail at crop size, relative to the face's own contrast, so that flat light is not called blurred."""
+    """Finest detail at crop size, over the face's own contrast: flat light is not blur."""
     if skin.sum() < 100:
         return 0.0
     detail = light - cv2.GaussianBlur(light, (0, 0), 1.2)

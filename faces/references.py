@@ -106,8 +106,8 @@ def load_references(
 ) -> ReferenceFaces:
     """Make the references of one person out of pictures.
 
-    The order of the pictures changes nothing but `source_index` and names made from it: records are sorted by the
-    pictures' content before anything is computed from several of them.
+    The order of the pictures changes nothing but `source_index` and names made from it: records are sorted by
+    the pictures' content before anything is computed from several of them.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def load_references(
     Raises
     ------
     ValueError
-        No picture, too many, none with a usable face, no majority for one person (the groups are named), somebody
-        else among the references where that is to be an error, or weights that do not fit.
+        No picture, too many, none with a usable face, no majority for one person (the groups are named),
+        somebody else among the references where that is to be an error, or weights that do not fit.
     """
     options = options or ReferenceOptions()
     _check(images, options)

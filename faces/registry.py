@@ -17,7 +17,7 @@ _lock = threading.Lock()
 
 
 def analyzer_names(insight_folders: Sequence[Path]) -> list[str]:
-    """List the analyzers: the open one, InsightFace's well-known packs, and every other pack that lies there."""
+    """List the open analyzer, InsightFace's well-known packs, and every other pack that lies there."""
     return [OPEN, *dict.fromkeys([*KNOWN_PACKS, *sorted(find_packs(insight_folders))])]
 
 

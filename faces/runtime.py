@@ -94,8 +94,8 @@ def onnx_session(model: Path | bytes, providers: list[str], threads: int = 1) ->
 def repaired_onnx(path: Path) -> bytes:
     """Read one of OpenCV Zoo's block-quantised models, less what newer ONNX Runtimes reject.
 
-    SFace's file lists weights among the graph's inputs, and both files give a block size for biases that have a
-    single scale (an error from ONNX Runtime 1.32 on). Neither changes a value.
+    SFace's file lists weights among the graph's inputs, and both files give a block size for biases that have
+    a single scale (an error from ONNX Runtime 1.32 on). Neither changes a value.
 
     Raises
     ------

@@ -69,10 +69,10 @@ def pick_common(
 ) -> tuple[list[int | None], str | None]:
     """Pick in every picture the person who is common to most of them.
 
-    Every face collects the pictures that hold a face like it (similarity of at least `same`). The one with the most
-    pictures is the person; where two people are in equally many, the one shown larger, and a note says so. Then each
-    picture's face most like the mean of that person's faces is picked; a picture without one gives its largest face,
-    which the grouping afterwards will tell apart.
+    Every face collects the pictures that hold a face like it (similarity of at least `same`). The one with
+    the most pictures is the person; where two people are in equally many, the one shown larger, and a note
+    says so. Then each picture's face most like the mean of that person's faces is picked; a picture without
+    one gives its largest face, which the grouping afterwards will tell apart.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def pick_common(
     note = None
     if rivals:
         note = (
-            f"{len(rivals) + 1} people are in all of {int(support.max())} pictures: the one shown largest was picked; "
-            'to take another, set pick to "index, left to right"'
+            f"{len(rivals) + 1} people are in all of {int(support.max())} pictures: the one shown largest was "
+            'picked; to take another, set pick to "index, left to right"'
         )
     picked: list[int | None] = []
     start = 0

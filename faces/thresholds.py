@@ -32,8 +32,8 @@ THRESHOLDS: dict[str, Threshold] = {
         same=0.363,
         typical=0.75,
         different=0.12,
-        source="same: OpenCV Zoo's published cosine threshold for SFace, which training/calibrate_recognizer.py "
-        "confirms; typical and different: measured by that script (training/calibration/sface.json)",
+        source="same: OpenCV Zoo's published cosine threshold for SFace, confirmed by "
+        "training/calibrate_recognizer.py; typical and different: measured by that script (training/calibration/sface.json)",
     ),
 }
 

@@ -41,8 +41,8 @@ class YuNet:
     def detect(self, image: np.ndarray, threshold: float = 0.6) -> np.ndarray:
         """Find faces.
 
-        A picture where none is found is looked at again twice: smaller, in a wide margin (a face that fills the
-        picture), and, where it is large, in overlapping tiles (faces that are small in it).
+        A picture where none is found is looked at again twice: smaller, in a wide margin (a face that fills
+        the picture), and, where it is large, in overlapping tiles (faces that are small in it).
 
         Parameters
         ----------

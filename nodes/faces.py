@@ -39,8 +39,10 @@ class LoadFaceAnalyzer(io.ComfyNode):
             display_name="Load Face Analyzer",
             category=CATEGORY,
             description=(
-                "Load the models that find faces, locate 3D landmarks and recognise people. The open analyzer works "
-                "at once and may be used commercially; InsightFace packs are needed by checkpoints trained with them "
+                "Load the models that find faces, locate 3D landmarks and recognise people. The "
+                "open analyzer works "
+                "at once and may be used commercially; InsightFace packs are needed by "
+                "checkpoints trained with them "
                 "(InstantID's weights need antelopev2)."
             ),
             inputs=[
@@ -48,21 +50,24 @@ class LoadFaceAnalyzer(io.ComfyNode):
                     "analyzer",
                     options=analyzer_names(paths.folders_of("insightface")),
                     default=OPEN,
-                    tooltip="Open: YuNet, SFace and Face Mesh, permissively licensed. The others are InsightFace "
+                    tooltip="Open: YuNet, SFace and Face Mesh, permissively licensed. The others "
+                    "are InsightFace "
                     "packs in models/insightface/models; antelopev2 and buffalo_l are non-commercial.",
                 ),
                 io.Combo.Input(
                     "provider",
                     options=list(PROVIDER_CHOICES),
                     default="auto",
-                    tooltip="What the models run on. auto picks what is fastest and there; the output about says "
+                    tooltip="What the models run on. auto picks what is fastest and there; the "
+                    "output about says "
                     "what really runs.",
                 ),
                 io.Combo.Input(
                     "missing_files",
                     options=list(_FETCH),
                     default=_FETCH[0],
-                    tooltip="ask: stop and list what is missing and how to get it. automatic: download missing files "
+                    tooltip="ask: stop and list what is missing and how to get it. automatic: "
+                    "download missing files "
                     "of the open analyzer (12 MB) from the upstream projects, checked by SHA-256.",
                 ),
             ],
@@ -79,7 +84,7 @@ class LoadFaceAnalyzer(io.ComfyNode):
     @classmethod
     def execute(cls, analyzer: str, provider: str, missing_files: str) -> io.NodeOutput:
         """Load the analyzer, or the one loaded before."""
-        folders = paths.model_folders()
+        folders = [*paths.model_folders(), files.user_folder()]
         if analyzer == OPEN and missing_files == _FETCH[1]:
             _download_missing(folders)
         loaded = load_analyzer(analyzer, provider, folders, paths.folders_of("insightface"))
@@ -98,8 +103,10 @@ class LoadReferenceFaces(io.ComfyNode):
             display_name="Load Reference Faces",
             category=CATEGORY,
             description=(
-                "Find one person's face in 1 to 64 photos, cut it out, and rate each photo. Photos that show somebody "
-                "else are found and set aside. Takes an image batch, a list of pictures of different sizes, a folder, "
+                "Find one person's face in 1 to 64 photos, cut it out, and rate each photo. "
+                "Photos that show somebody "
+                "else are found and set aside. Takes an image batch, a list of pictures of "
+                "different sizes, a folder, "
                 "or all together."
             ),
             is_input_list=True,
@@ -114,14 +121,16 @@ class LoadReferenceFaces(io.ComfyNode):
                     "folder",
                     default="",
                     optional=True,
-                    tooltip="A folder of photos: a full path, or one inside ComfyUI's input folder. Unreadable files "
+                    tooltip="A folder of photos: a full path, or one inside ComfyUI's input "
+                    "folder. Unreadable files "
                     "are skipped and named. Empty: only the images.",
                 ),
                 io.Combo.Input(
                     "pick",
                     options=list(PICKS),
                     default=PICKS[0],
-                    tooltip="Which face of a picture with several people. common person: the one who is in most of "
+                    tooltip="Which face of a picture with several people. common person: the one "
+                    "who is in most of "
                     "the pictures.",
                 ),
                 io.Int.Input(
@@ -129,7 +138,8 @@ class LoadReferenceFaces(io.ComfyNode):
                     default=0,
                     min=-MAX_REFERENCES,
                     max=MAX_REFERENCES,
-                    tooltip="For picking by index: 0 is the leftmost face of each picture, 1 the next, -1 the "
+                    tooltip="For picking by index: 0 is the leftmost face of each picture, 1 the "
+                    "next, -1 the "
                     "rightmost.",
                 ),
                 io.Combo.Input(
@@ -142,7 +152,8 @@ class LoadReferenceFaces(io.ComfyNode):
                     "weights",
                     default="",
                     optional=True,
-                    tooltip="Weights in the order of the pictures, separated by commas, such as 1, 0.5, 2: 1 is "
+                    tooltip="Weights in the order of the pictures, separated by commas, such as "
+                    "1, 0.5, 2: 1 is "
                     "neutral, 0 is as if the picture were not there. Empty: from each picture's quality.",
                 ),
             ],
@@ -199,7 +210,8 @@ class LoadReferenceFaces(io.ComfyNode):
 def report(references: References) -> str:
     """Describe every picture in one line."""
     lines = [
-        f"{face.source}: quality {face.quality.score:.2f}, weight {face.weight:.2f}, {face.quality.size_px:.0f} px"
+        f"{face.source}: quality {face.quality.score:.2f}, weight {face.weight:.2f}, "
+        f"{face.quality.size_px:.0f} px"
         for face in sorted(references.faces, key=lambda face: face.source_index)
     ]
     lines += [f"{item.source}: {item.reason}" for item in references.dropped]
