@@ -1,0 +1,215 @@
+"""Writes ``workflows/*.json``: ``python -m harness.templates``, after a change of a node's inputs.
+
+What an artist would set is written here; everything else is the node's default. Thumbnails are
+pictures of real runs beside the workflows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import ROOT
+from .graph import Graph
+
+FOLDER = ROOT / "workflows"
+PERSON = "person"
+PROMPT = "blue background, red shirt, soft light from the left"
+TINY = "tiny (shipped)"
+
+TINY_FILES = """
+**Files:** everything for this graph comes with the pack. The face models (12 MB) are fetched on the first run, because
+*Load Face Analyzer* stands at `missing_files: automatic`; set it to `ask` to fetch them yourself.
+"""
+PHOTOS = """
+**Photos:** make a folder `person` in ComfyUI's `input` folder and put one to six photos of **one** person into it. Three
+or four different ones are better than one.
+"""
+
+
+class Portrait:
+    """The part that all templates of one person share, laid out from left to right."""
+
+    def __init__(self, info: Mapping[str, Any], size: int = 128) -> None:
+        self.g = Graph(info)
+        self.size = size
+
+    def analyzer(self, pos: tuple[int, int] = (0, 0), **values: Any) -> int:
+        """Add Load Face Analyzer."""
+        return self.g.add(
+            "HiFiPortraitLoadFaceAnalyzer", pos, (300, 150), **{"missing_files": "automatic", **values}
+        )
+
+    def references(
+        self, analyzer: int, pos: tuple[int, int] = (0, 200), folder: str = PERSON, **values: Any
+    ) -> int:
+        """Add Load Reference Faces on a folder."""
+        node = self.g.add("HiFiPortraitLoadReferenceFaces", pos, (300, 520), folder=folder, **values)
+        self.g.link(analyzer, "analyzer", node, "analyzer")
+        return node
+
+    def network(self, pos: tuple[int, int] = (360, 0), checkpoint: str = TINY) -> int:
+        """Add Load HiFi-Net."""
+        return self.g.add("HiFiPortraitLoadHiFiNet", pos, (280, 60), checkpoint=checkpoint)
+
+    def identity(self, faces: int, network: int, pos: tuple[int, int] = (360, 120)) -> int:
+        """Add Refine Faces."""
+        node = self.g.add("HiFiPortraitRefineFaces", pos, (280, 140))
+        self.g.link(faces, "faces", node, "faces")
+        self.g.link(network, "hifi_net", node, "hifi_net")
+        return node
+
+    def landmarks(self, identity: int | None, pos: tuple[int, int] = (700, 0), **values: Any) -> int:
+        """Add Generate Landmarks."""
+        node = self.g.add(
+            "HiFiPortraitGenerateLandmarks",
+            pos,
+            (400, 1010),
+            **{"width": self.size, "height": self.size, **values},
+        )
+        if identity is not None:
+            self.g.link(identity, "identity", node, "identity")
+        return node
+
+    def tiny(self, pos: tuple[int, int] = (360, 320)) -> tuple[int, int, int]:
+        """Add the tiny model and its prompts; returns model, positive, negative."""
+        model = self.g.add("HiFiPortraitLoadTinyPortraitModel", pos, (280, 140))
+        x, y = pos
+        positive = self.g.add("CLIPTextEncode", (x, y + 190), (280, 120), title="Prompt", text=PROMPT)
+        negative = self.g.add("CLIPTextEncode", (x, y + 360), (280, 90), title="Negative prompt")
+        self.g.link(model, "clip", positive, "clip")
+        self.g.link(model, "clip", negative, "clip")
+        return model, positive, negative
+
+    def apply(
+        self,
+        model: int,
+        network: int,
+        identity: int,
+        landmarks: int | None,
+        pos: tuple[int, int] = (1160, 0),
+        **values: Any,
+    ) -> int:
+        """Add Apply HiFi-Net."""
+        node = self.g.add("HiFiPortraitApplyHiFiNet", pos, (320, 420), **values)
+        self.g.link(model, "model" if "model" in self._outputs(model) else "MODEL", node, "model")
+        self.g.link(network, "hifi_net", node, "hifi_net")
+        self.g.link(identity, "identity", node, "identity")
+        if landmarks is not None:
+            self.g.link(landmarks, "landmarks", node, "landmarks")
+        return node
+
+    def sample(
+        self,
+        model: int,
+        positive: int,
+        negative: int,
+        vae: int,
+        pos: tuple[int, int] = (1160, 470),
+        *,
+        batch: int = 1,
+        latent: int | None = None,
+        **values: Any,
+    ) -> int:
+        """Add latent, KSampler and VAE Decode; returns the decoder."""
+        x, y = pos
+        if latent is None:
+            latent = self.g.add(
+                "EmptyLatentImage",
+                (x, y + 330),
+                (320, 110),
+                width=self.size,
+                height=self.size,
+                batch_size=batch,
+            )
+        settings = {"seed": 20, "steps": 8, "cfg": 1.5, "sampler_name": "euler", "scheduler": "normal"}
+        sampler = self.g.add("KSampler", (x, y), (320, 270), **{**settings, **values})
+        self.g.link(model, "model", sampler, "model")
+        self.g.link(positive, "CONDITIONING", sampler, "positive")
+        self.g.link(negative, "CONDITIONING", sampler, "negative")
+        self.g.link(latent, "LATENT", sampler, "latent_image")
+        decode = self.g.add("VAEDecode", (x + 380, y), (200, 50))
+        self.g.link(sampler, "LATENT", decode, "samples")
+        self.g.link(vae, "vae" if "vae" in self._outputs(vae) else "VAE", decode, "vae")
+        return decode
+
+    def save_image(
+        self, image: int, pos: tuple[int, int], prefix: str, size: tuple[int, int] = (340, 400)
+    ) -> int:
+        """Add Save Image."""
+        node = self.g.add("SaveImage", pos, size, filename_prefix=prefix)
+        output = next(name for name in self._outputs(image) if name.lower() in ("image", "images", "drawing"))
+        self.g.link(image, output, node, "images")
+        return node
+
+    def compare(
+        self, analyzer: int, faces: int, image: int, pos: tuple[int, int], output: str = "IMAGE"
+    ) -> int:
+        """Add Compare Faces."""
+        node = self.g.add("HiFiPortraitCompareFaces", pos, (340, 420))
+        self.g.link(analyzer, "analyzer", node, "analyzer")
+        self.g.link(faces, "faces", node, "faces")
+        self.g.link(image, output, node, "images")
+        return node
+
+    def _outputs(self, node: int) -> list[str]:
+        return [output["name"] for output in self.g.node(node)["outputs"]]
+
+
+def first_portrait(info: Mapping[str, Any]) -> Graph:
+    """Build the main job: photos, identity, landmarks, tiny model, portrait, comparison."""
+    p = Portrait(info)
+    p.g.note(
+        (-420, 0),
+        (360, 520),
+        f"""
+# First portrait
+
+{PHOTOS}
+{TINY_FILES}
+Press **Run**. You see, from left to right: the photos with a bar for the quality of each; the face in 3D; the portrait;
+and a table that says how alike portrait and photos are.
+
+**Then play.** Turn the head in *Generate Landmarks* by dragging it, pull at a corner of the mouth, pick an expression
+below the face, and run again.
+
+The tiny model draws 128 x 128 pictures in a synthetic look. It shows how the graph works in seconds on any machine; for
+real pictures open the template *sdxl-warm-start*.
+""",
+    )
+    analyzer = p.analyzer()
+    faces = p.references(analyzer)
+    network = p.network()
+    identity = p.identity(faces, network)
+    landmarks = p.landmarks(identity, yaw=20, smile=0.4)
+    model, positive, negative = p.tiny()
+    applied = p.apply(model, network, identity, landmarks)
+    decode = p.sample(applied, positive, negative, model)
+    p.save_image(decode, (1540, 570), "hifi_portrait/first")
+    if "HiFiPortraitCompareFaces" in info:
+        p.compare(analyzer, faces, decode, (1920, 0))
+    p.g.group("1  Photos of one person", (-20, -60, 340, 800))
+    p.g.group("2  Who, and with what", (340, -60, 320, 880))
+    p.g.group("3  Pose and expression", (680, -60, 440, 1100), "#a1309b")
+    p.g.group("4  Portrait", (1140, -60, 760, 1080), "#3f9e5a")
+    return p.g
+
+
+TEMPLATES: dict[str, Callable[[Mapping[str, Any]], Graph]] = {
+    "first-portrait": first_portrait,
+}
+
+
+def write(info: Mapping[str, Any]) -> None:
+    """Write all templates."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, build in TEMPLATES.items():
+        build(info).save(FOLDER / f"{name}.json")
+
+
+if __name__ == "__main__":
+    from .host import running_host
+
+    with running_host() as host:
+        write(host.object_info())
+    print(f"{len(TEMPLATES)} workflows in {FOLDER}")
