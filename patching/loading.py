@@ -32,7 +32,7 @@ class HiFiNetPatcher:
     @property
     def checkpoint_id(self) -> str:
         """What identities that were made with this checkpoint carry."""
-        return "c"
+        return self.network.checkpoint_id
 
     @property
     def network(self) -> HiFiPortrait:

@@ -41,15 +41,15 @@ def hifi_net(checkpoint_file):
 
 
 @pytest.fixture(scope="session")
-def identity(network) -> Identity:
+def identity(hifi_net) -> Identity:
     """A random person."""
-    return make_identity(network, 0)
+    return make_identity(hifi_net.network, 0)
 
 
 @pytest.fixture(scope="session")
-def other_identity(network) -> Identity:
+def other_identity(hifi_net) -> Identity:
     """Another random person."""
-    return make_identity(network, 1)
+    return make_identity(hifi_net.network, 1)
 
 
 @pytest.fixture(scope="session")

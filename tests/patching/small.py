@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.host import import_host
+from hifi_portrait.identity.identity import Identity
 from hifi_portrait.landmarks.generate import generate
 from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.models import checkpoint
@@ -22,11 +23,6 @@ from hifi_portrait.models.tokens import FaceBatch
 import_host()
 torch.set_num_threads(1)
 
-from dataclasses import dataclass
-@dataclass(frozen=True)
-class Identity:
-    tokens: Tensor; detail: object; embedding: Tensor; shape: object; recognizer: str; checkpoint: str; sources: tuple; weights: tuple; fingerprint: str
-def checkpoint_id(network): return "c"
 
 CONFIG = HiFiNetConfig(
     hint_widths=(8, 8, 16, 16),
@@ -125,7 +121,7 @@ def make_identity(network: HiFiPortrait, seed: int, faces: int = 2, **changes) -
         embedding=embeddings.mean(0),
         shape=np.zeros(FaceModel.load().components, np.float32),
         recognizer=CONFIG.recognizer,
-        checkpoint=checkpoint_id(network),
+        checkpoint=network.checkpoint_id,
         sources=("a",) * faces,
         weights=(1.0,) * faces,
         fingerprint=f"random {seed}",
