@@ -16,8 +16,8 @@ from .runtime import (
     onnx_providers,
     onnx_session,
     provider_note,
-    repaired_onnx,
     running_provider,
+    unpacked_onnx,
 )
 from .yunet import YuNet
 
@@ -57,7 +57,7 @@ class OpenAnalyzer:
         paths = require(MODEL_FILES, folders)
         providers = onnx_providers(provider, auto=("CPU",))
         self._detector = YuNet(paths[DETECTOR], providers)
-        self._recognizer = onnx_session(repaired_onnx(paths[RECOGNIZER]), providers)
+        self._recognizer = onnx_session(unpacked_onnx(paths[RECOGNIZER]), providers)
         self._mesh = LiteModel(paths[FACE_MESH])
         self._segmentation = LiteModel(paths[PERSON_MASK])
         self.provider = provider_note(provider, running_provider(self._recognizer))

@@ -21,7 +21,6 @@ EXPONENTS = {
     "sharpness": 1.0,
     "exposure": 0.5,
     "frontality": 0.5,
-    "completeness": 3.0,
     "agreement": 0.5,
 }
 """How much each part counts. Half a face missing costs more than anything else: nothing can show that
@@ -33,14 +32,16 @@ SIZE_RANGE = (32.0, 224.0)
 """px of the face where the part `size` is 0 and 1 (the canonical crop then shows source pixels one to
 one)."""
 
-SHARPNESS_RANGE = (0.02, 0.14)
-"""Detail (see `_sharpness`) where the part is 0 and 1."""
+SHARPNESS_RANGE = (0.02, 0.20)
+"""Detail (see `_sharpness`) where the part is 0 and 1, logarithmic between."""
 
 FULL_TURN = 75.0
 """Degrees between face and camera where `frontality` is 0."""
 
 
-def measure(image: np.ndarray, face: DetectedFace, crop: np.ndarray, matrix: np.ndarray) -> Quality:
+def measure(
+    image: np.ndarray, face: DetectedFace, crop: np.ndarray, matrix: np.ndarray, mask: np.ndarray
+) -> Quality:
     """Rate one face on its own; `agreement` is 1 until `with_agreement` compares it with others.
 
     Parameters
@@ -53,6 +54,8 @@ def measure(image: np.ndarray, face: DetectedFace, crop: np.ndarray, matrix: np.
         (224, 224, 3) its canonical crop.
     matrix : np.ndarray
         (2, 3) source px to crop px.
+    mask : np.ndarray
+        (224, 224) the person in the crop: what lies in front of a face is not part of it.
     """
     points = in_crop(face.landmarks, matrix)
     hull = np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
@@ -66,7 +69,7 @@ def measure(image: np.ndarray, face: DetectedFace, crop: np.ndarray, matrix: np.
         sharpness=_sharpness(light, skin),
         exposure=_exposure(light[skin]),
         frontality=_frontality(face.landmarks),
-        completeness=float(inside[hull.astype(bool)].mean() if hull.any() else 0.0) * face.presence,
+        completeness=_completeness(hull.astype(bool), inside, mask) * face.presence,
         agreement=1.0,
         score=0.0,
     )
@@ -104,7 +107,6 @@ def _scored(quality: Quality, agreement: float) -> Quality:
         "sharpness": quality.sharpness,
         "exposure": quality.exposure,
         "frontality": quality.frontality,
-        "completeness": quality.completeness,
         "agreement": agreement,
     }
     total = sum(EXPONENTS.values())
@@ -116,7 +118,7 @@ def _scored(quality: Quality, agreement: float) -> Quality:
         quality.frontality,
         quality.completeness,
         agreement,
-        float(np.exp(sum(logs) / total)),
+        max(quality.completeness, FLOOR) ** 2 * float(np.exp(sum(logs) / total)),
     )
 
 
@@ -126,8 +128,17 @@ def _sharpness(light: np.ndarray, skin: np.ndarray) -> float:
         return 0.0
     detail = light - cv2.GaussianBlur(light, (0, 0), 1.2)
     contrast = max(float(light[skin].std()), 0.04)
-    value = float(detail[skin].std()) / contrast
-    return float(np.clip((value - SHARPNESS_RANGE[0]) / (SHARPNESS_RANGE[1] - SHARPNESS_RANGE[0]), 0.0, 1.0))
+    value = max(float(detail[skin].std()) / contrast, 1e-6)
+    low, high = np.log(SHARPNESS_RANGE)
+    return float(np.clip((np.log(value) - low) / (high - low), 0.0, 1.0))
+
+
+def _completeness(hull: np.ndarray, inside: np.ndarray, mask: np.ndarray) -> float:
+    """Share of the face's outline that lies in the picture and shows a person."""
+    if not hull.any():
+        return 0.0
+    # The mask is soft at its edge, and the outline is that edge: only what is clearly something else counts.
+    return float((inside & (mask > 0.25))[hull].mean())
 
 
 def _exposure(light: np.ndarray) -> float:

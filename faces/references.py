@@ -203,25 +203,27 @@ def _load(
             f"the pictures show different people and none has the majority ({shown}): use one's only"
         )
     records = []
-    for position, item in enumerate(candidates):
+    for position, candidate in enumerate(candidates):
         value = groups.similarity[position]
         similarity = None if np.isnan(value) else float(value)
-        record = _record(item, with_agreement(item.quality, similarity, threshold))
+        record = _record(candidate, with_agreement(candidate.quality, similarity, threshold))
         if position in groups.members[0]:
             records.append(record)
             continue
         reason = f"shows somebody else (similarity {value:.2f}, one person from {same:.2f})"
         if options.disagree == DISAGREE[2]:
             raise ValueError(
-                f"{item.image.name} {reason}: remove it, or let the node drop it or keep it with weight 0"
+                f"{candidate.image.name} {reason}: remove it, or let it be dropped or kept with weight 0"
             )
-        dropped.append(DroppedPicture(item.image.name, item.index, reason, similarity, item.crop))
+        dropped.append(
+            DroppedPicture(candidate.image.name, candidate.index, reason, similarity, candidate.crop)
+        )
         if options.disagree == DISAGREE[1]:
             records.append(replace(record, weight=0.0))
             dropped[-1] = replace(dropped[-1], reason=f"{reason}; kept with weight 0")
-    faces = _weigh(records, options)
+    weighed = _weigh(records, options)
     return ReferenceFaces(
-        faces,
+        weighed,
         tuple(sorted(dropped, key=_input_order)),
         analyzer.recognizer,
         analyzer.fingerprint,
@@ -293,7 +295,7 @@ def _pick(
 def _crop_and_rate(index: int, image: NamedImage, face: DetectedFace, analyzer: FaceAnalyzer) -> _Candidate:
     def make() -> tuple[np.ndarray, np.ndarray, np.ndarray, Quality]:
         crop, matrix, mask = canonical_crop(image.pixels, face.landmarks, analyzer.person_mask)
-        return crop, matrix, mask, measure(image.pixels, face, crop, matrix)
+        return crop, matrix, mask, measure(image.pixels, face, crop, matrix, mask)
 
     key = (image.digest, analyzer.fingerprint, face.box.tobytes())
     return _Candidate(image, index, face, *_crop_cache.get(key, make))

@@ -105,7 +105,7 @@ def pick_common(
     note = None
     if rivals:
         note = (
-            f"{len(rivals) + 1} people are in all of {int(support.max())} pictures: the one shown largest was "
+            f"{len(rivals) + 1} people are in all of {int(support.max())} pictures: the largest was "
             'picked; to take another, set pick to "index, left to right"'
         )
     picked: list[int | None] = []
@@ -133,7 +133,7 @@ def group_people(vectors: np.ndarray, same: float) -> Groups:
         Two groups join while the mean similarity between them is at least this.
     """
     similarity = vectors.astype(np.float64) @ vectors.astype(np.float64).T
-    groups = [(i,) for i in range(len(vectors))]
+    groups: list[tuple[int, ...]] = [(i,) for i in range(len(vectors))]
     while len(groups) > 1:
         links = np.array([[similarity[np.ix_(a, b)].mean() for b in groups] for a in groups])
         np.fill_diagonal(links, -np.inf)

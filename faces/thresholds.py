@@ -33,7 +33,8 @@ THRESHOLDS: dict[str, Threshold] = {
         typical=0.75,
         different=0.12,
         source="same: OpenCV Zoo's published cosine threshold for SFace, confirmed by "
-        "training/calibrate_recognizer.py; typical and different: measured by that script (training/calibration/sface.json)",
+        "training/calibrate_recognizer.py; typical and different: measured by that script "
+        "(training/calibration/sface.json)",
     ),
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .runtime import onnx_session, repaired_onnx, running_provider
+from .runtime import onnx_session, running_provider, unpacked_onnx
 
 _SIZE = 640
 _STRIDES = (8, 16, 32)
@@ -30,7 +30,7 @@ class YuNet:
     """
 
     def __init__(self, path: Path, providers: list[str]) -> None:
-        self._session = onnx_session(repaired_onnx(path), providers)
+        self._session = onnx_session(unpacked_onnx(path), providers)
         self.provider = running_provider(self._session)
         self._grids = {}
         for stride in _STRIDES:
