@@ -1,0 +1,93 @@
+"""Sheets: the same person in several expressions, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from .landmarks import FaceLandmarks3D, concatenate
+from .model import FaceModel
+from .sliders import SliderTable
+from .target import generate_for
+
+
+def expression_batch(
+    model: FaceModel,
+    presets: Sequence[str],
+    width: int,
+    height: int,
+    shape: np.ndarray | None = None,
+    strength: float = 1.0,
+    head: dict[str, float] | None = None,
+) -> tuple[FaceLandmarks3D, tuple[str, ...]]:
+    """One face for each preset, as a batch.
+
+    Parameters
+    ----------
+    model : FaceModel
+        The 3D face.
+    presets : Sequence[str]
+        Names of presets; none means all of them.
+    width, height : int
+        Canvas of each face, px.
+    shape : np.ndarray | None
+        (K,) identity shape.
+    strength : float
+        Multiplies every slider of the presets.
+    head : dict[str, float] | None
+        Slider values added to every preset (yaw, pitch, roll) or replacing theirs (size).
+
+    Returns
+    -------
+    landmarks : FaceLandmarks3D
+        A batch in the order of the presets.
+    labels : tuple[str, ...]
+        The presets' labels.
+    """
+    table = SliderTable.load()
+    chosen = [table.preset(name) for name in presets] if presets else list(table.presets)
+    faces = []
+    for preset in chosen:
+        values = {name: value * strength for name, value in preset.values.items()}
+        for name, value in (head or {}).items():
+            values[name] = value if table.by_id[name].kind == "placement" else values.get(name, 0.0) + value
+        faces.append(generate_for(model, values, width, height, shape))
+    return concatenate(faces), tuple(preset.label for preset in chosen)
+
+
+def grid(pictures: np.ndarray, labels: Sequence[str] = (), columns: int = 0, cell: int = 256) -> np.ndarray:
+    """Lay pictures out in a labelled grid.
+
+    Parameters
+    ----------
+    pictures : np.ndarray
+        (B, H, W, 3) uint8.
+    labels : Sequence[str]
+        Text for each picture (ASCII), or none.
+    columns : int
+        0 chooses a grid near to square.
+    cell : int
+        Longer side of a picture in the grid, px.
+
+    Returns
+    -------
+    np.ndarray
+        (H', W', 3) uint8.
+    """
+    count, height, width, _ = pictures.shape
+    columns = columns or int(np.ceil(np.sqrt(count)))
+    scale = cell / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * size[1], columns * size[0], 3), np.uint8)
+    for number, picture in enumerate(pictures):
+        tile = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        if number < len(labels):
+            cv2.putText(
+                tile, labels[number], (5, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (235, 235, 235), 1, cv2.LINE_AA
+            )
+        top, left = number // columns * size[1], number % columns * size[0]
+        sheet[top : top + size[1], left : left + size[0]] = tile
+    return sheet

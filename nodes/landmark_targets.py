@@ -1,0 +1,182 @@
+"""What the landmark nodes share: finding the target's face, and reading it as a target."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import numpy as np
+import torch
+from comfy.utils import ProgressBar
+
+from ..faces.analyzer import FaceAnalyzer
+from ..faces.pictures import NamedImage, to_rgb8
+from ..faces.records import ReferenceFaces
+from ..faces.references import analyze_cached
+from ..faces.select import PICKS, pick_single
+from ..landmarks.fit import FaceFit, fit_faces
+from ..landmarks.landmarks import FaceLandmarks3D
+from ..landmarks.model import FaceModel
+from ..landmarks.sequence import fit_sequence, target_from_fits, target_from_landmarks
+from ..landmarks.target import Target
+
+TARGET_PICKS = PICKS[1:]
+PLACES = ("canvas", "as in the target")
+
+
+def host_has_face_landmarks() -> bool:
+    """Whether this ComfyUI has core face landmark nodes and their type FACE_LANDMARKS."""
+    try:
+        return importlib.util.find_spec("comfy_extras.mediapipe") is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def find_faces(
+    image: torch.Tensor, analyzer: FaceAnalyzer, pick: str, index: int, what: str = "target picture"
+) -> tuple[list[np.ndarray | None], list[tuple[int, int]], list[str]]:
+    """Landmarks of one face in every picture of a batch.
+
+    Parameters
+    ----------
+    image : torch.Tensor
+        (B, H, W, C) in 0..1.
+    analyzer : FaceAnalyzer
+        Finds the faces.
+    pick, index
+        Which face of several, as in Load Reference Faces.
+    what : str
+        What messages call a picture.
+
+    Returns
+    -------
+    points : list[np.ndarray | None]
+        (468 | 68, 3) px, or None where there is no such face.
+    sizes : list[tuple[int, int]]
+        (width, height) of each picture.
+    notes : list[str]
+        Where one of several faces was picked.
+    """
+    points: list[np.ndarray | None] = []
+    sizes: list[tuple[int, int]] = []
+    notes: list[str] = []
+    bar = ProgressBar(len(image)) if len(image) > 2 else None
+    for number, frame in enumerate(image, start=1):
+        name = what if len(image) == 1 else f"{what} {number}"
+        picture = NamedImage(name, to_rgb8(frame.detach().float().cpu().numpy()))
+        height, width = picture.pixels.shape[:2]
+        faces = analyze_cached(picture, analyzer)
+        chosen = pick_single(faces, width, height, pick, index)
+        points.append(None if chosen is None else faces[chosen].landmarks)
+        sizes.append((width, height))
+        if len(faces) > 1 and len(image) == 1:
+            notes.append(f"The {name} has {len(faces)} faces: {pick} was picked")
+        if bar is not None:
+            bar.update(1)
+    if all(array is None for array in points):
+        reason = "no face found" if pick != TARGET_PICKS[-1] else f"no face number {index}"
+        raise ValueError(
+            f"{what}: {reason}; use a picture that shows a face larger than 24 px, or pick another face"
+        )
+    return points, sizes, notes
+
+
+def fitted(points: list[np.ndarray | None], model: FaceModel) -> list[FaceFit | None]:
+    """Fit one face in each picture, all of one person."""
+    return fit_sequence(points, model)
+
+
+def target_from_image(
+    image: torch.Tensor, analyzer: FaceAnalyzer | None, pick: str, index: int, place: str, model: FaceModel
+) -> tuple[Target, tuple[str, ...]]:
+    """Pose, expression and place of a photo or of frames."""
+    if analyzer is None:
+        raise ValueError("target_image needs an analyzer: connect Load Face Analyzer")
+    points, sizes, notes = find_faces(image, analyzer, pick, index)
+    target, more = target_from_fits(fitted(points, model), sizes, in_place=place == PLACES[1])
+    return target, (*notes, *more)
+
+
+def target_from_faces(faces: ReferenceFaces, model: FaceModel) -> tuple[Target, tuple[str, ...]]:
+    """Pose and expression of faces that Load Reference Faces found, in the order of its pictures."""
+    records = sorted(faces.faces, key=lambda face: face.source_index)
+    fits = list(fit_faces([face.landmarks for face in records], [face.weight for face in records], model))
+    target, notes = target_from_fits(fits, [(1, 1)] * len(fits))
+    return target, notes
+
+
+def target_from_host(data: Any, place: str, model: FaceModel) -> tuple[Target, tuple[str, ...]]:
+    """Pose and expression of the host's own FACE_LANDMARKS: the first face of every frame."""
+    try:
+        height, width = (int(value) for value in data["image_size"])
+        points = [
+            np.asarray(frame[0]["landmarks_xy"], np.float64) if len(frame) else None
+            for frame in data["frames"]
+        ]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"target_host_landmarks are not what this pack knows of the host's ({error!r})"
+        ) from error
+    return target_from_fits(
+        fit_sequence(points, model), [(width, height)] * len(points), in_place=place == PLACES[1]
+    )
+
+
+def choose_target(
+    model: FaceModel,
+    place: str,
+    pick: str,
+    index: int,
+    image: torch.Tensor | None,
+    analyzer: FaceAnalyzer | None,
+    faces: ReferenceFaces | None,
+    landmarks: FaceLandmarks3D | None,
+    host: Any,
+) -> tuple[Target | None, tuple[str, ...]]:
+    """Turn the one target that is connected into a `Target`; none gives None."""
+    given = {
+        "target_image": image is not None,
+        "target_faces": faces is not None,
+        "target_landmarks": landmarks is not None,
+        "target_host_landmarks": host is not None,
+    }
+    names = [name for name, there in given.items() if there]
+    if len(names) > 1:
+        raise ValueError(f"connect one target only, not {' and '.join(names)}")
+    if image is not None:
+        return target_from_image(image, analyzer, pick, index, place, model)
+    if faces is not None:
+        return target_from_faces(faces, model)
+    if landmarks is not None:
+        target = target_from_landmarks(landmarks, model)
+        if place == PLACES[0]:
+            target = Target(pose=target.pose, expression=target.expression)
+        return target, ()
+    if host is not None:
+        return target_from_host(host, place, model)
+    return None, ()
+
+
+def shape_and_expression(
+    identity: Any, references: ReferenceFaces | None, model: FaceModel
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Identity shape and own expression of the person; (None, None) is the average face."""
+    if identity is not None:
+        return identity.shape, getattr(identity, "expression", None)
+    if references is None:
+        return None, None
+    used = [face for face in references.faces if face.weight > 0]
+    if not used:
+        raise ValueError("references: every face has weight 0; give at least one a weight above 0")
+    weights = np.array([face.weight for face in used])
+    fits = fit_faces([face.landmarks for face in used], list(weights), model)
+    expression = sum(w * fit.expression for w, fit in zip(weights / weights.sum(), fits, strict=True))
+    return fits[0].shape.astype(np.float32), np.asarray(expression)
+
+
+def input_file(text: str) -> Path:
+    """A file named by a full path, or by one inside ComfyUI's input folder."""
+    path = Path(text.strip().strip('"')).expanduser()
+    return path if path.is_absolute() else Path(folder_paths.get_input_directory()) / path
