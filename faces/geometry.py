@@ -77,6 +77,15 @@ def head_pose(landmarks: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     return scale, rotation, shift[:2] * (1.0, -1.0)
 
 
+def head_pose_residual(landmarks: np.ndarray) -> float:
+    """RMS distance of the rigidly placed mean face to the landmarks, in units of the head frame."""
+    scale, rotation, _ = head_pose(landmarks)
+    points = stable_points(np.asarray(landmarks, np.float64)) * (1.0, -1.0, 1.0)
+    placed = scale * STABLE_SHAPE @ rotation.T
+    offset = (points - placed) - (points - placed).mean(0)
+    return float(np.sqrt((offset**2).sum(1).mean()) / max(scale, 1e-6))
+
+
 def pose_degrees(rotation: np.ndarray) -> tuple[float, float, float]:
     """Yaw, pitch, roll in degrees of a (3, 3) rotation, as defined in docs/architecture.md."""
     # R = Rz(-roll) Rx(-pitch) Ry(yaw): the last row does not depend on roll.

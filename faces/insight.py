@@ -124,8 +124,8 @@ class InsightFaceAnalyzer:
         faces = []
         for found in self._app.get(np.ascontiguousarray(image[..., ::-1])):
             landmarks = np.asarray(found["landmark_3d_68"], np.float32).copy()
-            # The pack's z grows away from the viewer and starts anywhere.
-            landmarks[:, 2] = landmarks[:, 2].mean() - landmarks[:, 2]
+            # The pack's z grows towards the viewer, as ours does, and starts anywhere.
+            landmarks[:, 2] -= landmarks[:, 2].mean()
             vector = np.asarray(found["embedding"], np.float32)
             faces.append(
                 DetectedFace(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from .analyzer import FaceAnalyzer
+from .face_alignment_points import FaceAlignmentPoints
 from .insight import KNOWN_PACKS, InsightFaceAnalyzer, find_packs
 from .open_analyzer import OpenAnalyzer
 
 OPEN = "open (YuNet + SFace)"
+
+LANDMARK_SOURCES = ("the analyzer's own", "face-alignment")
+"""Where landmarks can come from; the second needs the package face-alignment."""
 
 _loaded: dict[tuple[object, ...], FaceAnalyzer] = {}
 _lock = threading.Lock()
@@ -22,7 +27,11 @@ def analyzer_names(insight_folders: Sequence[Path]) -> list[str]:
 
 
 def load_analyzer(
-    name: str, provider: str, model_folders: Sequence[Path], insight_folders: Sequence[Path]
+    name: str,
+    provider: str,
+    model_folders: Sequence[Path],
+    insight_folders: Sequence[Path],
+    landmarks: str = LANDMARK_SOURCES[0],
 ) -> FaceAnalyzer:
     """Load an analyzer once per name, provider and files.
 
@@ -36,6 +45,8 @@ def load_analyzer(
         Where the open analyzer's files are looked for.
     insight_folders : sequence of Path
         Folders ``models/insightface`` (each with packs under ``models``).
+    landmarks : str
+        One of `LANDMARK_SOURCES`.
 
     Raises
     ------
@@ -49,4 +60,23 @@ def load_analyzer(
                 _loaded[key] = OpenAnalyzer(model_folders, provider)
             else:
                 _loaded[key] = InsightFaceAnalyzer(name, insight_folders, provider, model_folders)
-        return _loaded[key]
+        if landmarks == LANDMARK_SOURCES[0]:
+            return _loaded[key]
+        if (*key, landmarks) not in _loaded:
+            device = "cuda" if _loaded[key].provider == "CUDA" else "cpu"
+            _loaded[(*key, landmarks)] = FaceAlignmentPoints(_loaded[key], device)
+        return _loaded[(*key, landmarks)]
+
+
+def other_recognizer(recognizer: str, insight_folders: Sequence[Path]) -> str:
+    """Name an analyzer with another recognizer than the given one, or with the same where there is no other.
+
+    A model that was conditioned on one recognizer can please it without looking like the person; another
+    tells.
+    """
+    if recognizer != OpenAnalyzer.recognizer:
+        return OPEN
+    packs = find_packs(insight_folders)
+    if packs and importlib.util.find_spec("insightface") is not None:
+        return next((name for name in KNOWN_PACKS if name in packs), sorted(packs)[0])
+    return OPEN

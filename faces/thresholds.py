@@ -30,8 +30,8 @@ class Threshold:
 THRESHOLDS: dict[str, Threshold] = {
     "sface": Threshold(
         same=0.363,
-        typical=0.75,
-        different=0.12,
+        typical=0.73,
+        different=0.13,
         source="same: OpenCV Zoo's published cosine threshold for SFace, confirmed by "
         "training/calibrate_recognizer.py; typical and different: measured by that script "
         "(training/calibration/sface.json)",

@@ -19,11 +19,14 @@ from ..faces.contact_sheet import contact_sheet
 from ..faces.pictures import NamedImage, UnreadableImage, read_folder, to_rgb8
 from ..faces.records import ReferenceFaces as References
 from ..faces.references import DISAGREE, MAX_REFERENCES, ReferenceOptions, load_references
-from ..faces.registry import OPEN, analyzer_names, load_analyzer
+from ..faces.registry import LANDMARK_SOURCES, OPEN, analyzer_names, load_analyzer, other_recognizer
 from ..faces.runtime import PROVIDER_CHOICES
 from ..faces.select import PICKS
+from ..identity.compare import compare
+from ..identity.compare_sheet import comparison_sheet
+from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
 from . import paths
-from .types import CATEGORY, FaceAnalyzer, ReferenceFaces
+from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, ReferenceFaces
 
 _FETCH = ("ask", "automatic")
 
@@ -70,6 +73,15 @@ class LoadFaceAnalyzer(io.ComfyNode):
                     "download missing files "
                     "of the open analyzer (12 MB) from the upstream projects, checked by SHA-256.",
                 ),
+                io.Combo.Input(
+                    "landmarks",
+                    options=list(LANDMARK_SOURCES),
+                    default=LANDMARK_SOURCES[0],
+                    optional=True,
+                    tooltip="Where the 3D landmarks come from. face-alignment needs the package "
+                    "of that name and "
+                    "downloads its weights when it first runs.",
+                ),
             ],
             outputs=[
                 FaceAnalyzer.Output(
@@ -82,12 +94,14 @@ class LoadFaceAnalyzer(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, analyzer: str, provider: str, missing_files: str) -> io.NodeOutput:
+    def execute(
+        cls, analyzer: str, provider: str, missing_files: str, landmarks: str = LANDMARK_SOURCES[0]
+    ) -> io.NodeOutput:
         """Load the analyzer, or the one loaded before."""
         folders = [*paths.model_folders(), files.user_folder()]
         if analyzer == OPEN and missing_files == _FETCH[1]:
             _download_missing(folders)
-        loaded = load_analyzer(analyzer, provider, folders, paths.folders_of("insightface"))
+        loaded = load_analyzer(analyzer, provider, folders, paths.folders_of("insightface"), landmarks)
         about = describe(loaded)
         return io.NodeOutput(loaded, about, ui=ui.PreviewText(about))
 
@@ -207,6 +221,103 @@ class LoadReferenceFaces(io.ComfyNode):
         return io.NodeOutput(references, sheet, _to_image(np.stack(crops)), text, ui=preview)
 
 
+class CompareFaces(io.ComfyNode):
+    """Measure generated pictures against the person and the target."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="HiFiPortraitCompareFaces",
+            display_name="Compare Faces",
+            category=CATEGORY,
+            description=(
+                "Measure how much pictures look like the person, against the references and "
+                "against photos held out, "
+                "and how far pose and expression are from the target landmarks. Similarity to the "
+                "references alone "
+                "rewards copying one of them: hold a photo out and look at both."
+            ),
+            inputs=[
+                io.Image.Input("images", tooltip="Generated pictures, a batch."),
+                ReferenceFaces.Input("faces", tooltip="The person: from Load Reference Faces."),
+                FaceAnalyzer.Input(
+                    "analyzer",
+                    optional=True,
+                    tooltip="Whose recognizer compares. Not connected: another recognizer than "
+                    "the references were "
+                    "made with, where one is installed.",
+                ),
+                io.Image.Input(
+                    "held_out",
+                    optional=True,
+                    tooltip="Photos of the person that are not among the references: the honest measure.",
+                ),
+                FaceLandmarks3D.Input(
+                    "target",
+                    optional=True,
+                    tooltip="The landmarks that the pictures were to follow: one for all, or one "
+                    "per picture.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="picture", tooltip="Every picture, its face marked, with figures."
+                ),
+                io.Float.Output(
+                    display_name="similarity", tooltip="Mean similarity to the references, -1 to 1."
+                ),
+                io.Float.Output(
+                    display_name="held_out_similarity",
+                    tooltip="Mean similarity to the held-out photos; NaN without them.",
+                ),
+                io.Float.Output(
+                    display_name="pose_error", tooltip="Mean angle to the target, degrees; NaN without one."
+                ),
+                io.Float.Output(
+                    display_name="expression_error",
+                    tooltip="Mean difference of expression coefficients, 0 to 1; NaN without a target.",
+                ),
+                io.String.Output(display_name="report", tooltip="One line per picture."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images: torch.Tensor,
+        faces: References,
+        analyzer: Analyzer | None = None,
+        held_out: torch.Tensor | None = None,
+        target: Landmarks | None = None,
+    ) -> io.NodeOutput:
+        """Measure and draw; the drawing is the node's preview."""
+        if analyzer is None:
+            insight = paths.folders_of("insightface")
+            name = other_recognizer(faces.recognizer, insight)
+            analyzer = load_analyzer(name, "auto", [*paths.model_folders(), files.user_folder()], insight)
+        pictures = named_images([images])
+        others = named_images([held_out], "held-out photo") if held_out is not None else []
+        result = compare(pictures, faces, analyzer, others, target)
+        sheet = _to_image(comparison_sheet(result, pictures))
+        lines = []
+        for item in result.pictures:
+            line = f"{item.name}: similarity {item.similarity:.3f}"
+            if item.held_out is not None:
+                line += f", held out {item.held_out:.3f}"
+            if item.turn is not None and item.pose_error is not None:
+                yaw, pitch, roll = item.turn
+                line += f", pose off by {item.pose_error:.1f} degrees"
+                line += f" (yaw {yaw:+.1f}, pitch {pitch:+.1f}, roll {roll:+.1f})"
+            if item.expression_error is not None:
+                line += f", expression off by {item.expression_error:.3f}"
+            lines.append(line)
+        text = "\n".join([*lines, *result.notes])
+        preview = {**ui.PreviewImage(sheet, cls=cls).as_dict(), "text": (text,)}
+        means = (result.mean(n) for n in ("similarity", "held_out", "pose_error", "expression_error"))
+        return io.NodeOutput(sheet, *means, text, ui=preview)
+
+
 def report(references: References) -> str:
     """Describe every picture in one line."""
     lines = [
@@ -276,4 +387,4 @@ def _to_image(pixels: np.ndarray) -> torch.Tensor:
     return tensor if tensor.ndim == 4 else tensor[None]
 
 
-NODES: list[type[io.ComfyNode]] = [LoadFaceAnalyzer, LoadReferenceFaces]
+NODES: list[type[io.ComfyNode]] = [LoadFaceAnalyzer, LoadReferenceFaces, CompareFaces]
