@@ -1,0 +1,78 @@
+"""Train the tiny model on synthetic people; resumes where it was stopped."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("data", type=Path, help="folder written by 'hifi-portrait synthesize'")
+    parser.add_argument("folder", type=Path, help="folder for checkpoints, log and sample sheets")
+    parser.add_argument(
+        "--recipe", default="tiny", help="recipe: a JSON file or a name (default: %(default)s)"
+    )
+    parser.add_argument("--held-out", type=Path, help="another data set, for the sample sheets")
+    parser.add_argument(
+        "--minutes", type=float, help="stop after so many minutes (default: at the recipe's end)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (default: %(default)s)")
+    parser.add_argument(
+        "--prepare", type=Path, metavar="SFACE", help="first prepare the data with SFace's ONNX file"
+    )
+    parser.add_argument(
+        "--processes", type=int, default=1, help="processes for --prepare (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--recognizer", type=Path, help="small recognizer for the identity loss (safetensors)"
+    )
+    parser.add_argument(
+        "--ship", type=Path, metavar="FOLDER", help="afterwards write the two model files there"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train."""
+    import torch
+
+    from ..training.batches import PreparedPeople
+    from ..training.prepare import prepare
+    from ..training.recipe import Recipe
+
+    recipe = Recipe.load(args.recipe)
+    if args.prepare:
+        for data in filter(None, (args.data, args.held_out)):
+            for file in prepare(data, args.prepare, processes=args.processes):
+                print(file, flush=True)
+    torch.set_num_threads(args.threads)
+    people = PreparedPeople.load(args.data)
+    held_out = PreparedPeople.load(args.held_out, 1) if args.held_out else None
+
+    from ..training.losses import IdentityLoss
+    from ..training.recognizer import load_recognizer
+    from ..training.trainer import Trainer
+
+    loss = None
+    if recipe.identity_loss:
+        if args.recognizer is None:
+            raise ValueError(f"recipe {recipe.name} has an identity loss: give --recognizer")
+        loss = IdentityLoss(load_recognizer(args.recognizer))
+    args.folder.mkdir(parents=True, exist_ok=True)
+    with (args.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+
+        def log(line: str) -> None:
+            print(line, flush=True)
+            file.write(line + "\n")
+            file.flush()
+
+        trainer = Trainer(recipe, people, args.folder, held_out, loss, log=log)
+        print(
+            f"{people.people} people, codec {trainer.psnr:.1f} dB, from step {trainer.step} of {recipe.steps}"
+        )
+        trainer.run(seconds=60 * args.minutes if args.minutes else float("inf"))
+    if args.ship:
+        from ..training.ship import ship_run
+
+        ship_run(args.folder, args.ship, people.people, recipe)
+    return 0

@@ -1,0 +1,274 @@
+"""Train the tiny model: one process, resumable to the bit, with an average of the weights and sample sheets."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..models.config import HiFiNetConfig
+from .batches import Batch, PreparedPeople, draw_batch, face_batch, to_signed
+from .losses import IdentityLoss, weighted_v_loss
+from .recipe import Recipe
+from .system import TinySystem, tiny
+from .system import TinyCodec as Codec
+
+CHECKPOINT = "checkpoint.safetensors"
+Log = Callable[[str], None]
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Warm-up, a constant part, then a cosine down to ``final_rate`` of the peak."""
+    if step < recipe.warmup:
+        return recipe.learning_rate * (step + 1) / recipe.warmup
+    done = step / max(recipe.steps, 1)
+    if done <= recipe.hold:
+        return recipe.learning_rate
+    fall = 0.5 + 0.5 * math.cos(math.pi * (done - recipe.hold) / (1 - recipe.hold))
+    return recipe.learning_rate * (recipe.final_rate + (1 - recipe.final_rate) * fall)
+
+
+def fit_codec(
+    people: PreparedPeople, config: tiny.TinyBaseConfig, pictures: int = 1500
+) -> tuple[Codec, float]:
+    """Fit the linear codec on evenly spread pictures; returns it and its PSNR in dB."""
+    codec = Codec(config.latent_channels, config.codec_width)
+    rows = np.linspace(0, len(people.image) - 1, min(pictures, len(people.image))).astype(int)
+    return codec, codec.fit(to_signed(people.image[rows]))
+
+
+def encode(people: PreparedPeople, codec: Codec) -> None:
+    """Fill in the latents of all pictures."""
+    with torch.no_grad():
+        parts = [codec.encode(to_signed(people.image[k : k + 256])) for k in range(0, len(people.image), 256)]
+    people.latents = torch.cat(parts)
+
+
+@dataclass(eq=False)
+class Trainer:
+    """One run; see `Recipe`. State is ``system``, the optimiser, ``average`` and ``step``: nothing else.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to do.
+    people : PreparedPeople
+        Training data.
+    folder : Path
+        Where checkpoints, logs and sheets go; an existing checkpoint there is resumed.
+    held_out : PreparedPeople or None
+        People for the sample sheets.
+    identity_loss : IdentityLoss or None
+        Needed if the recipe asks for it.
+    """
+
+    recipe: Recipe
+    people: PreparedPeople
+    folder: Path
+    held_out: PreparedPeople | None = None
+    identity_loss: IdentityLoss | None = None
+    base_config: tiny.TinyBaseConfig | None = None
+    log: Log = print
+
+    def __post_init__(self) -> None:
+        """Build the networks, and resume if there is a checkpoint."""
+        base = self.base_config or tiny.TinyBaseConfig()
+        config = replace(HiFiNetConfig.tiny(), **dict(self.recipe.network))
+        codec, self.psnr = fit_codec(self.people, base)
+        self.system = TinySystem(base, config, codec, self.recipe.seed)
+        encode(self.people, self.system.codec)
+        self.names = [n for n, p in self.system.named_parameters() if p.requires_grad]
+        parameters = dict(self.system.named_parameters())
+        self.parameters = [parameters[n] for n in self.names]
+        groups = [
+            {"params": [p for p in self.parameters if (p.ndim > 1) == decays],
+             "weight_decay": self.recipe.weight_decay if decays else 0.0}
+            for decays in (True, False)
+        ]  # fmt: skip
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=self.recipe.learning_rate, betas=(0.9, 0.98), fused=True
+        )
+        self.average = {n: p.detach().clone() for n, p in zip(self.names, self.parameters, strict=True)}
+        self.step = 0
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "recipe.json").write_text(self.recipe.to_json(), encoding="utf-8")
+        if (self.folder / CHECKPOINT).is_file():
+            self.restore(self.folder / CHECKPOINT)
+
+    # State --------------------------------------------------------------------------------------------------
+    def save(self) -> None:
+        """Write weights, average, optimiser moments and step, atomically."""
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in zip(self.names, self.parameters, strict=True):
+            tensors[f"weight/{name}"] = parameter.detach()
+            tensors[f"average/{name}"] = self.average[name]
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"{key}/{name}"] = value
+        for name, value in self.system.codec.state_dict().items():
+            tensors[f"codec/{name}"] = value
+        path = self.folder / CHECKPOINT
+        partial = path.with_suffix(".partial")
+        tensors = {k: v.contiguous() for k, v in tensors.items()}
+        save_file(tensors, partial, {"step": str(self.step), "recipe": self.recipe.to_json()})
+        partial.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Continue from a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If it was made with other sizes.
+        """
+        with safe_open(str(path), "pt") as file:
+            self.step = int((file.metadata() or {}).get("step", 0))
+            stored = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
+        self.system.codec.load_state_dict({k[6:]: v for k, v in stored.items() if k.startswith("codec/")})
+        encode(self.people, self.system.codec)
+        for name, parameter in zip(self.names, self.parameters, strict=True):
+            if stored.get(f"weight/{name}", torch.empty(0)).shape != parameter.shape:
+                raise ValueError(
+                    f"{path}: made with other sizes ({name}); use another folder or the same recipe"
+                )
+            parameter.data.copy_(stored[f"weight/{name}"])
+            self.average[name].copy_(stored[f"average/{name}"])
+            moments = {
+                k: stored[f"{k}/{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}/{name}" in stored
+            }
+            if moments:
+                self.optimizer.state[parameter] = {k: v.clone() for k, v in moments.items()}
+
+    def averaged(self) -> dict[str, Tensor]:
+        """Exchange weights and average; calling it twice restores. Returns what was there before."""
+        before = {n: p.detach().clone() for n, p in zip(self.names, self.parameters, strict=True)}
+        for name, parameter in zip(self.names, self.parameters, strict=True):
+            parameter.data.copy_(self.average[name])
+            self.average[name].copy_(before[name])
+        return before
+
+    # Training -----------------------------------------------------------------------------------------------
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Loss of one batch and its parts."""
+        recipe = self.recipe
+        base_phase = self.step < recipe.base_steps
+        size = len(batch.latents)
+        last = len(self.system.signal) - 1
+        time = ((1 - batch.uniform**recipe.noisy_end) * last).round()
+        x, v, alpha = self.system.noisy(batch.latents, batch.noise, time)
+        n = 0 if base_phase else size - round(size * recipe.base_only)
+        if n:
+            faces = type(batch.faces)(
+                batch.faces.crops[:n],
+                batch.faces.coords[:n],
+                batch.faces.embeddings[:n],
+                batch.faces.weights[:n],
+            )
+            out = self.system(x, time, batch.concepts, batch.hint[:n], batch.coords[:n], faces)
+        else:
+            out = self.system(x, time, batch.concepts)
+        diffusion = weighted_v_loss(out, v, batch.face, alpha, recipe.face_weight, recipe.snr_limit)
+        total, parts = diffusion, {"v": float(diffusion.detach())}
+        if recipe.identity_loss and self.identity_loss is not None and n:
+            sigma = (1 - alpha**2).clamp_min(0).sqrt()
+            low = torch.nonzero(sigma[:n].flatten() < recipe.identity_max_noise).flatten()
+            low = low[: max(1, round(size * recipe.identity_share))]
+            if len(low):
+                clean = alpha[low] * x[low] - sigma[low] * out[low]
+                identity = self.identity_loss(
+                    self.system.codec.decode_linear(clean), self.people.points[batch.rows[low.numpy()]],
+                    torch.from_numpy(self.people.image[batch.rows[low.numpy()]]),
+                )  # fmt: skip
+                total = total + recipe.identity_loss * identity
+                parts["identity"] = float(identity.detach())
+        return total, parts
+
+    def one_step(self) -> dict[str, float]:
+        """One optimiser step."""
+        recipe = self.recipe
+        if recipe.freeze_base and self.step == recipe.base_steps:
+            self.freeze_base()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, self.step)
+        batch = draw_batch(
+            self.people, recipe.seed, self.step, recipe.batch, recipe.reference_counts, recipe.word_dropout
+        )
+        total, parts = self.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], recipe.clip)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(recipe.ema, self.step / (self.step + 20))
+        with torch.no_grad():
+            torch._foreach_lerp_([self.average[n] for n in self.names], self.parameters, 1 - decay)
+        return parts
+
+    def freeze_base(self) -> None:
+        """Keep the base UNet and the words as they are from now on."""
+        for module in (self.system.unet, self.system.words):
+            module.requires_grad_(False)
+
+    def run(self, until: int | None = None, seconds: float = math.inf) -> None:
+        """Train to a step (default: the recipe's last) or for a time, whichever comes first; then save."""
+        start, window, end = time.monotonic(), [], min(until or self.recipe.steps, self.recipe.steps)
+        first = self.step
+        if self.recipe.freeze_base and self.step > self.recipe.base_steps:
+            self.freeze_base()
+        while self.step < end and time.monotonic() - start < seconds:
+            window.append(self.one_step())
+            if self.step % 50 == 0:
+                means = {
+                    k: round(float(np.mean([w[k] for w in window if k in w])), 4)
+                    for k in window[-1] | window[0]
+                }
+                pace = (time.monotonic() - start) / (self.step - first)
+                self.log(json.dumps({"step": self.step, **means, "seconds_per_step": round(pace, 3)}))
+                window = []
+            if self.step % self.recipe.checkpoint_every == 0:
+                self.save()
+            if self.step % self.recipe.sheet_every == 0 and self.held_out is not None:
+                self.sheet(self.folder / f"sheet-{self.step:06d}.png")
+        self.save()
+
+    # Looking ------------------------------------------------------------------------------------------------
+    def sheet(self, path: Path, people: int = 8) -> None:
+        """Rows of held-out people: references, landmarks, base alone, one and four references, truth."""
+        assert self.held_out is not None
+        data, k = self.held_out, self.held_out.pictures
+        rows = np.arange(people) * k
+        target = rows + 2
+        references = rows[:, None] + np.array([3, 4, 5, 6])
+        self.averaged()
+        noise = torch.randn(
+            people, *self.people.latents.shape[1:], generator=torch.Generator().manual_seed(0)
+        )  # type: ignore[union-attr]
+        concepts = torch.from_numpy(data.concepts[target])
+        hint = torch.from_numpy(data.hint[target].transpose(0, 3, 1, 2).astype(np.float32) / 255)
+        coords = torch.from_numpy(data.coords[target].transpose(0, 3, 1, 2).astype(np.float32))
+        columns = [data.crop[references[:, i]] for i in range(4)]
+        columns = [np.stack([cv2.resize(c, (128, 128)) for c in column]) for column in columns]
+        columns.append(data.hint[target])
+        made = [self.system.sample(noise, concepts)]
+        made += [
+            self.system.sample(noise, concepts, hint, coords, face_batch(data, references[:, :n]))
+            for n in (1, 4)
+        ]
+        columns += [to_bytes(m) for m in made] + [data.image[target]]
+        self.averaged()
+        sheet = np.concatenate([np.concatenate(list(c)) for c in columns], 1)
+        cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1]))
+
+
+def to_bytes(pictures: Tensor) -> np.ndarray:
+    """(B, 3, H, W) in -1..1 to (B, H, W, 3) uint8."""
+    return ((pictures.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
