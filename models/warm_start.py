@@ -74,6 +74,9 @@ def trunk_from_base(config: HiFiNetConfig, base: Mapping[str, Tensor]) -> dict[s
 def init_from_base(net: HiFiNet, base: Mapping[str, Tensor]) -> int:
     """Copy a base UNet's encoder and middle block into HiFi-Net's trunk.
 
+    Transformers that the trunk has and the base has not (``config.base_transformer_depth``) keep their weights,
+    but their outputs are set to zero, so that the trunk starts as the base's encoder.
+
     Returns
     -------
     int
@@ -89,15 +92,26 @@ def init_from_base(net: HiFiNet, base: Mapping[str, Tensor]) -> int:
     trunk = [k for k in state if not k.startswith("controlnet_") and ".fusion." not in k]
     for key in trunk:
         if key not in renamed:
+            if _own_transformer(net.config, key):
+                if ".proj_out." in key:
+                    state[key].zero_()
+                continue
             raise ValueError(f"the base model has no weights for HiFi-Net's {key}; the configurations differ")
         if renamed[key].shape != state[key].shape:
             raise ValueError(
                 f"the base model's {key} is {tuple(renamed[key].shape)}, HiFi-Net's "
                 f"{tuple(state[key].shape)}; the configurations differ"
             )
-    for key in trunk:
+    copied = [key for key in trunk if key in renamed]
+    for key in copied:
         state[key].copy_(renamed[key])
-    return len(trunk)
+    return len(copied)
+
+
+def _own_transformer(config: HiFiNetConfig, key: str) -> bool:
+    match = re.match(r"down_blocks\.(\d+)\.attentions\.", key)
+    depths = config.base_transformer_depth or config.transformer_depth
+    return match is not None and depths[int(match[1])] == 0
 
 
 # InstantID --------------------------------------------------------------------------------------------------
@@ -119,7 +133,7 @@ def convert_instantid(
     controlnet
         IdentityNet, ``ControlNetModel/diffusion_pytorch_model.safetensors``.
     adapter
-        ``ip-adapter.bin``: image projection and decoupled cross-attention. A pickle; read as plain weights only.
+        ``ip-adapter.bin``: image projection and decoupled cross-attention. A pickle, read as plain weights.
     out
         The checkpoint, ``.safetensors``.
     dtype
@@ -158,7 +172,7 @@ def convert_instantid(
         "title": "InstantID (warm start)",
         "converted_from": ["IdentityNet", "ip-adapter"],
         "extra_layers": "untrained" if extra_layers else "none",
-        "licence": "InstantID's weights are Apache-2.0; antelopev2, which they need, is for non-commercial use",
+        "licence": "InstantID's weights: Apache-2.0; antelopev2, which they need: non-commercial use only",
     }
     save(out, state, config, provenance, dtype)
     return config
@@ -181,7 +195,7 @@ def instantid_config(
     base = HiFiNetConfig.sdxl()
     try:
         levels = 1 + max(int(m[1]) for k in trunk if (m := re.match(r"down_blocks\.(\d+)\.", k)))
-        resnets = 1 + max(int(m[1]) for k in trunk if (m := re.match(r"down_blocks\.0\.resnets\.(\d+)\.", k)))
+        resnets = _count(trunk, "down_blocks.0.resnets")
         hints = [len(trunk["controlnet_cond_embedding.conv_in.weight"])]
         number = 1
         while (key := f"controlnet_cond_embedding.blocks.{number}.weight") in trunk:
@@ -213,8 +227,8 @@ def instantid_config(
         ) from None
     if context != projection["proj_out.weight"].shape[0]:
         raise CheckpointError(
-            f"{controlnet} reads tokens of {context} numbers, {adapter} makes {len(projection['proj_out.weight'])}; "
-            "use two files of one InstantID release"
+            f"{controlnet} reads tokens of {context} numbers, {adapter} makes "
+            f"{len(projection['proj_out.weight'])}; use two files of one InstantID release"
         )
     return replace(
         base,

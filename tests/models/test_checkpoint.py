@@ -1,0 +1,223 @@
+"""The checkpoint format: what is written is read, and every bad file is one clear line."""
+
+import json
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from hifi_portrait.models import HiFiNetConfig, checkpoint
+from hifi_portrait.models.checkpoint import CheckpointError, load, read_metadata, save
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from tests.models.networks import OTHER, SMALL, random_faces, random_portrait
+
+
+@pytest.fixture(scope="module")
+def file(small, tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    save(path, small, SMALL, {"title": "Small", "steps": 12})
+    return path
+
+
+def test_what_is_saved_is_loaded(small, file):
+    loaded = load(file)
+    assert loaded.config == SMALL
+    state = small.state_dict()
+    assert set(state) == set(loaded.state_dict())
+    assert all(state[k].equal(v) for k, v in loaded.state_dict().items())
+    assert not loaded.training
+    info = read_metadata(file)
+    assert (info.config, info.title, info.provenance, info.version) == (SMALL, "Small", {"steps": 12}, 1)
+    assert loaded.checkpoint_id == info.id
+    assert len(info.id) == 16
+
+
+def test_id_changes_with_weights_and_configuration(small, file, tmp_path):
+    save(tmp_path / "same.safetensors", small, SMALL, {"title": "Other title"})
+    save(tmp_path / "style.safetensors", small, replace(SMALL, landmark_style="mesh72"))
+    save(tmp_path / "weights.safetensors", random_portrait(SMALL, seed=9), SMALL)
+    ids = [read_metadata(p).id for p in (file, *sorted(tmp_path.glob("*.safetensors")))]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+
+
+def test_half_precision(small, file, tmp_path):
+    half = tmp_path / "half.safetensors"
+    save(half, small, SMALL, dtype=torch.float16)
+    assert half.stat().st_size < 0.55 * file.stat().st_size
+    loaded = load(half)
+    assert {p.dtype for p in loaded.parameters()} == {torch.float16}
+    full = load(half, dtype=torch.float32)
+    tokens, detail = full.refiner(random_faces(SMALL, 2))
+    wanted, _ = small.refiner(random_faces(SMALL, 2))
+    assert detail.tokens.isfinite().all()
+    assert (tokens - wanted).abs().max() < 0.02
+
+
+def test_weights_stay_mapped_to_the_file(file):
+    """Loading copies nothing: the weights' memory belongs to the file."""
+    loaded = load(file)
+    if not pathlib_exists("/proc/self/maps"):
+        pytest.skip("needs Linux' list of mapped files")
+    spans = []
+    with open("/proc/self/maps", encoding="utf-8") as maps:  # noqa: PTH123
+        for line in maps:
+            if str(file) in line:
+                low, high = line.split()[0].split("-")
+                spans.append((int(low, 16), int(high, 16)))
+    assert spans
+    inside = [any(low <= p.data_ptr() < high for low, high in spans) for p in loaded.parameters()]
+    assert sum(inside) == len(inside)
+
+
+def pathlib_exists(path: str) -> bool:
+    from pathlib import Path
+
+    return Path(path).exists()
+
+
+def test_nothing_is_left_of_a_failed_save(tmp_path):
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(AttributeError):
+        save(path, {"a": "not a tensor"}, SMALL)
+    shared = torch.zeros(4)
+    with pytest.raises(RuntimeError):
+        save(path, {"a": shared, "b": shared}, SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def rewritten(file, path, state=None, **texts):
+    with safe_open(str(file), "pt") as opened:
+        metadata = {**opened.metadata(), **texts}
+        tensors = {k: opened.get_tensor(k) for k in opened.keys()}  # noqa: SIM118
+    save_file((state or (lambda s: s))(tensors), path, metadata={k: v for k, v in metadata.items() if v})
+    return path
+
+
+def one_line(error, path):
+    text = str(error.value)
+    assert "\n" not in text
+    assert text.startswith(f"{path.name}: ")
+    return text
+
+
+@pytest.mark.parametrize("cut", [0, 4, 200, -1000], ids=["empty", "stub", "in the header", "in the weights"])
+def test_truncated(file, tmp_path, cut):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(file.read_bytes()[:cut])
+    for read in (load, read_metadata):
+        with pytest.raises(CheckpointError, match="damaged") as error:
+            read(path)
+        assert "Get the file again" in one_line(error, path)
+
+
+def test_damaged_header(file, tmp_path):
+    path = tmp_path / "noise.safetensors"
+    data = bytearray(file.read_bytes())
+    data[8:40] = b"\xff" * 32
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="damaged") as error:
+        load(path)
+    one_line(error, path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("this must never run",))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_pickles_are_never_loaded(tmp_path, capsys, kind):
+    path = tmp_path / "evil.safetensors"
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(Bomb(), protocol=4))
+    else:
+        torch.save({"x": Bomb()}, path)
+    with pytest.raises(CheckpointError, match="pickle") as error:
+        load(path)
+    assert "convert instantid" in one_line(error, path)
+    assert "never run" not in capsys.readouterr().out
+
+
+def test_foreign(tmp_path):
+    path = tmp_path / "lora.safetensors"
+    save_file({"lora.down": torch.zeros(2)}, path)
+    with pytest.raises(CheckpointError, match="not a HiFi-Portrait checkpoint") as error:
+        load(path)
+    one_line(error, path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(CheckpointError, match="no such file") as error:
+        load(tmp_path / "gone.safetensors")
+    one_line(error, tmp_path / "gone.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("version", "message"), [("2", "Update the pack"), ("x", "not a number"), ("0", "no longer read")]
+)
+def test_wrong_version(file, tmp_path, version, message):
+    path = rewritten(file, tmp_path / "v.safetensors", format_version=version)
+    with pytest.raises(CheckpointError, match=message) as error:
+        load(path)
+    one_line(error, path)
+
+
+def test_older_versions_are_upgraded(file, tmp_path, monkeypatch):
+    def upgrade(texts, state):
+        return {**texts, "config": texts.pop("settings")}, {
+            k.removeprefix("old."): v for k, v in state.items()
+        }
+
+    old = rewritten(
+        file,
+        tmp_path / "old.safetensors",
+        lambda s: {f"old.{k}": v for k, v in s.items()},
+        format_version="0",
+        config="",
+        settings=SMALL.to_json(),
+    )
+    monkeypatch.setitem(checkpoint.UPGRADES, 0, upgrade)
+    assert load(old).config == SMALL
+    assert read_metadata(old).version == 0
+
+
+def test_names_and_shapes_are_strict(file, tmp_path):
+    def spoil(state):
+        del state["hifi_net.conv_in.bias"], state["refiner.image_proj.latents"]
+        state["hifi_net.conv_in.weight"] = torch.zeros(3, 4, 3, 3)
+        return {**state, **{f"extra.{i}": torch.zeros(1) for i in range(9)}}
+
+    path = rewritten(file, tmp_path / "spoilt.safetensors", spoil)
+    with pytest.raises(CheckpointError) as error:
+        load(path)
+    text = one_line(error, path)
+    assert "missing: hifi_net.conv_in.bias, refiner.image_proj.latents" in text
+    assert "wrong shape: hifi_net.conv_in.weight 3x4x3x3 instead of 32x4x3x3" in text
+    assert "extra.3 and 5 more" in text
+    assert len(text) < 600
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "[]",
+        "{nonsense",
+        '{"colour": 1}',
+        json.dumps({**json.loads(SMALL.to_json()), "fusion_levels": [True]}),
+    ],
+    ids=["none", "list", "not json", "unknown", "impossible"],
+)
+def test_bad_configuration(file, tmp_path, config):
+    path = rewritten(file, tmp_path / "c.safetensors", config=config)
+    with pytest.raises(CheckpointError, match="configuration") as error:
+        load(path)
+    one_line(error, path)
+
+
+@pytest.mark.parametrize("config", [HiFiNetConfig.sdxl(), HiFiNetConfig.tiny(), SMALL, OTHER])
+def test_configuration_survives_json(config):
+    assert HiFiNetConfig.from_json(config.to_json()) == config

@@ -1,0 +1,250 @@
+"""A converted checkpoint computes what InstantID computes; and the trunk starts as the base's encoder."""
+
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from hifi_portrait.cli import main
+from hifi_portrait.models import FaceBatch, HiFiNetConfig, build
+from hifi_portrait.models.checkpoint import CheckpointError, load, read_metadata
+from hifi_portrait.models.warm_start import convert_instantid, init_from_base, trunk_from_base
+from safetensors.torch import load_file, save_file
+
+from tests.models.networks import OTHER, SMALL, random_inputs, randomise
+from tests.models.reference import (
+    Decoupled,
+    Plain,
+    ReferenceAdapter,
+    added_conditions,
+    diffusers_controlnet,
+    diffusers_unet,
+)
+
+SCALE = 0.8
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["as published", "with extra layers"])
+def converted(request, instantid_files, tmp_path_factory):
+    """The checkpoint made of InstantID's files, loaded."""
+    out = tmp_path_factory.mktemp("converted") / "instantid.safetensors"
+    convert_instantid(*instantid_files, out, dtype=None, extra_layers=request.param)
+    return load(out)
+
+
+@pytest.fixture(scope="module")
+def reference(instantid_files):
+    """InstantID's parts with the same weights."""
+    controlnet = diffusers_controlnet(SMALL)
+    controlnet.load_state_dict(load_file(instantid_files[0]), strict=True)
+    adapter = ReferenceAdapter(SMALL, seed=12)
+    return controlnet.requires_grad_(False), adapter
+
+
+def test_sizes_are_found_in_the_files(converted):
+    wanted = replace(
+        SMALL,
+        size_embedding_dim=256,
+        pooled_dim=SMALL.vector_dim - 6 * 256,
+        **{
+            name: getattr(HiFiNetConfig.sdxl(), name)
+            for name in (
+                "crop_size",
+                "pyramid_widths",
+                "detail_levels",
+                "refiner_head_channels",
+                "face_queries",
+            )
+        },
+        coordinate_frequencies=6,
+        detail_channels=converted.config.detail_channels,
+        resampler_heads=converted.config.resampler_heads,
+        resampler_head_channels=converted.config.resampler_head_channels,
+        refiner_depth=2,
+    )
+    assert converted.config == wanted
+
+
+def test_image_projection_equals_instantids_formulas(converted, reference):
+    generator = torch.Generator().manual_seed(1)
+    for scale in (1.0, 22.0):  # raw ArcFace embeddings are about 22 long
+        embedding = torch.randn((3, SMALL.embedding_dim), generator=generator) * scale
+        ours = converted.refiner.image_proj(embedding)
+        assert (ours - reference[1].tokens(embedding)).abs().max() <= 1e-5
+
+
+def test_zero_identity_is_the_projection_of_zero(converted, reference):
+    wanted = reference[1].tokens(torch.zeros(1, SMALL.embedding_dim))
+    assert (converted.refiner.zero_tokens(torch.zeros(1)) - wanted).abs().max() <= 1e-5
+
+
+def test_several_references_are_the_mean_embedding(converted, reference):
+    """InstantID's own way with several pictures."""
+    crop = converted.config.crop_size
+    count = 3
+    faces = FaceBatch(
+        torch.zeros(count, 3, crop, crop),
+        torch.zeros(count, 3, crop, crop),
+        torch.randn((count, SMALL.embedding_dim), generator=torch.Generator().manual_seed(2)),
+        torch.ones(count),
+    )
+    tokens, _ = converted.refiner(faces)
+    assert (tokens - reference[1].tokens(faces.embeddings.mean(0, keepdim=True))).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_noise_prediction_equals_instantid(converted, reference, seed):
+    """A whole UNet pass: ControlNet on the face tokens, text and face apart in the UNet's attention."""
+    assert noise_difference(converted, reference, seed) <= 1e-5
+
+
+def noise_difference(portrait, reference, seed: int) -> float:
+    """Return the largest difference of the noise prediction, relative to its largest value if above 1."""
+    controlnet, adapter = reference
+    generator = torch.Generator().manual_seed(seed)
+    unet = diffusers_unet(SMALL).requires_grad_(False)
+    randomise(unet, 20 + seed)
+    inputs = random_inputs(SMALL, seed=seed)
+    inputs["y"], added = added_conditions(SMALL, inputs["y"])
+    embedding = torch.randn((1, SMALL.embedding_dim), generator=generator) * 3
+    text = torch.randn((2, 7, SMALL.context_dim), generator=generator)
+    crop = portrait.config.crop_size
+    blank = torch.zeros(1, 3, crop, crop)
+    tokens, detail = portrait.refiner(FaceBatch(blank, blank, embedding, torch.ones(1)))
+
+    def predict(face, down, mid):
+        return unet(
+            inputs["x"],
+            inputs["timesteps"],
+            (text, face.expand(2, -1, -1)),
+            added_cond_kwargs=added,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+            return_dict=False,
+        )[0]
+
+    adapter.install(unet, SCALE)
+    face = adapter.tokens(embedding)
+    down, mid = controlnet(
+        inputs["x"],
+        inputs["timesteps"],
+        face.expand(2, -1, -1),
+        inputs["hint"],
+        added_cond_kwargs=added,
+        return_dict=False,
+    )
+    wanted = predict(face, down, mid)
+
+    processors, index = {}, 0
+    for name in unet.attn_processors:
+        processors[name] = Plain()
+        if name.endswith("attn2.processor"):
+            attention = portrait.identity_attention
+            processors[name] = Decoupled(lambda t, i=index: attention.keys_values(i, t), SCALE)
+            index += 1
+    assert index == len(SMALL.identity_layers())
+    unet.set_attn_processor(processors)
+    residuals = portrait.hifi_net(context=tokens.expand(2, -1, -1), detail=detail, **inputs)
+    ours = predict(tokens, residuals.down, residuals.mid)
+    assert wanted.abs().max() > 0.1
+    return float((ours - wanted).abs().max()) / max(1.0, float(wanted.abs().max()))
+
+
+def test_command_line(instantid_files, tmp_path, capsys):
+    out = tmp_path / "made.safetensors"
+    arguments = [
+        "--controlnet",
+        str(instantid_files[0]),
+        "--adapter",
+        str(instantid_files[1]),
+        "--out",
+        str(out),
+    ]
+    assert main(["convert", "instantid", *arguments]) == 0
+    assert "recognizer antelopev2" in capsys.readouterr().out
+    info = read_metadata(out)
+    assert (info.config.landmark_style, info.config.base, info.config.embedding_kind) == (
+        "kps5",
+        "sdxl",
+        "raw",
+    )
+    assert info.title == "InstantID (warm start)"
+    assert load(out).hifi_net.conv_in.weight.dtype == torch.float16
+    assert main(["convert", "instantid", *arguments[:-1], str(tmp_path / "made.bin")]) == 2
+    assert main(["convert", "instantid", *arguments[2:], "--controlnet", str(tmp_path / "gone")]) == 2
+    error = capsys.readouterr().err
+    assert "must end in .safetensors" in error
+    assert "gone: there is no such file" in error
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("this must never run",))
+
+
+def refusal(files, tmp_path) -> str:
+    out = tmp_path / "out.safetensors"
+    with pytest.raises(CheckpointError) as error:
+        convert_instantid(*files, out)
+    assert not out.exists()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_files_that_are_not_instantids_are_refused(instantid_files, tmp_path, capsys):
+    controlnet, adapter = instantid_files
+    evil = tmp_path / "evil.bin"
+    torch.save({"image_proj": Bomb(), "ip_adapter": {}}, evil)
+    assert refusal((controlnet, evil), tmp_path).startswith("evil.bin: damaged, or more than plain weights")
+    evil.write_bytes(pickle.dumps(Bomb()))
+    assert refusal((controlnet, evil), tmp_path).startswith("evil.bin: ")
+    assert "never run" not in capsys.readouterr().out
+
+    cut = tmp_path / "cut.bin"
+    cut.write_bytes(adapter.read_bytes()[:-2000])
+    assert refusal((controlnet, cut), tmp_path).startswith("cut.bin: damaged")
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(controlnet.read_bytes()[:-2000])
+    assert refusal((cut, adapter), tmp_path).startswith("cut.safetensors: damaged")
+
+    plain = tmp_path / "plain.bin"
+    torch.save({"image_proj": {"latents": torch.zeros(1)}}, plain)
+    assert "has no ip_adapter" in refusal((controlnet, plain), tmp_path)
+    other = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(1)}, other)
+    assert "not an SDXL ControlNet" in refusal((other, adapter), tmp_path)
+    weights = torch.load(adapter, weights_only=True)
+    del weights["ip_adapter"]["3.to_k_ip.weight"]
+    torch.save(weights, plain)
+    assert "missing: identity_attention.3.to_k_ip.weight" in refusal((controlnet, plain), tmp_path)
+    assert refusal((adapter, adapter), tmp_path).startswith("ip-adapter.bin: damaged or not a safetensors")
+
+
+@pytest.mark.parametrize("config", [SMALL, OTHER, HiFiNetConfig.tiny()], ids=["sdxl-like", "other", "tiny"])
+def test_trunk_starts_as_the_bases_encoder(config, comfy_unet):
+    base = comfy_unet(config)
+    net = build(config, seed=0).hifi_net.requires_grad_(False)
+    copied = init_from_base(net, base.state_dict())
+    renamed = trunk_from_base(config, base.state_dict())
+    assert copied == len(renamed)
+    state = net.state_dict()
+    assert all(state[k].equal(v) for k, v in renamed.items())
+    # Run both: with the same tokens and no drawing, the features are the same.
+    inputs = random_inputs(config)
+    tokens = torch.randn(2, 3, config.context_dim, generator=torch.Generator().manual_seed(0))
+    seen = []
+    for conv in (*net.controlnet_down_blocks, net.controlnet_mid_block):
+        conv.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    net(context=tokens, **{**inputs, "hint": torch.zeros_like(inputs["hint"])})
+    wanted = []
+    for block in (*base.input_blocks, base.middle_block):
+        block[-1].register_forward_hook(lambda *args: wanted.append(args[-1]))
+    base(inputs["x"], inputs["timesteps"], tokens, inputs["y"])
+    assert len(seen) == len(wanted)
+    for ours, theirs in zip(seen, wanted, strict=True):
+        assert (ours - theirs).abs().max() <= 2e-5 * max(1.0, float(theirs.abs().max()))
+
+
+def test_a_base_of_other_sizes_is_refused(comfy_unet):
+    with pytest.raises(ValueError, match="the configurations differ"):
+        init_from_base(build(SMALL).hifi_net, comfy_unet(OTHER).state_dict())
