@@ -33,7 +33,7 @@ def instantid_files(tmp_path_factory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def comfy_unet():
-    """Return a function that makes ComfyUI's UNet that a configuration's trunk belongs to, all weights random."""
+    """Return a function that makes ComfyUI's UNet for a configuration, all weights random."""
     from harness.host import import_host
 
     import_host()

@@ -1,6 +1,6 @@
 """What our networks are compared with: diffusers' classes, and InstantID's formulas written out again.
 
-The formulas are those of the InstantID and IP-Adapter papers and repositories; nothing of our own networks is used.
+The formulas are those of the InstantID and IP-Adapter papers and repositories; none of our networks is used.
 """
 
 import math
@@ -113,7 +113,7 @@ class ReferenceAdapter:
         }
 
     def tokens(self, embedding: Tensor) -> Tensor:
-        """Face tokens of an embedding ``(B, E)``: Perceiver resampler, queries attend to input and themselves."""
+        """Face tokens of an embedding ``(B, E)``: queries attend to the input and to themselves."""
         p = self.image_proj
         x = embedding[:, None] @ p["proj_in.weight"].T + p["proj_in.bias"]
         z = p["latents"].repeat(len(x), 1, 1)

@@ -105,7 +105,7 @@ class Reader(torch.nn.Module):
 
 
 def eye_figures(reader, people: People, model: FaceModel) -> dict[str, float]:
-    """Mean attention to tokens at the left eye, from the left eye's pixels, the right eye's, and all others."""
+    """Mean attention to tokens at the left eye: from its pixels, the right eye's, and all but its own."""
     faces, where, _ = people.batch(24)
     weights, places = reader.attention(faces, where)
     eyes = [torch.tensor(model.uv[list(ids)].mean(0), dtype=torch.float32) for ids in (LEFT_EYE, RIGHT_EYE)]

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -139,8 +140,7 @@ def noise_difference(portrait, reference, seed: int) -> float:
     for name in unet.attn_processors:
         processors[name] = Plain()
         if name.endswith("attn2.processor"):
-            attention = portrait.identity_attention
-            processors[name] = Decoupled(lambda t, i=index: attention.keys_values(i, t), SCALE)
+            processors[name] = Decoupled(partial(portrait.identity_attention.keys_values, index), SCALE)
             index += 1
     assert index == len(SMALL.identity_layers())
     unet.set_attn_processor(processors)
