@@ -238,6 +238,8 @@ class CompareFaces(io.ComfyNode):
                 "references alone "
                 "rewards copying one of them: hold a photo out and look at both."
             ),
+            # Its picture is worth a run of its own.
+            is_output_node=True,
             inputs=[
                 io.Image.Input("images", tooltip="Generated pictures, a batch."),
                 ReferenceFaces.Input("faces", tooltip="The person: from Load Reference Faces."),
