@@ -33,6 +33,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.people < 1 or args.pictures < 1 or args.size < 32:
         raise ValueError("--people and --pictures must be at least 1, --size at least 32")
+    if args.fetch:
+        from ..training.synthetic.source import fetch_data
+
+        args.data = fetch_data(args.fetch)
     start, done = time.monotonic(), 0
     for file in synthesize(
         args.out, args.people, args.pictures, args.size, args.seed, args.processes, args.data

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .batches import PreparedPeople, to_signed
+from .batches import to_signed
 from .losses import SmallRecognizer, aligned_crops
+from .synthetic.dataset import load_shards
 
 
 def load_recognizer(path: Path) -> SmallRecognizer:
@@ -22,34 +23,43 @@ def load_recognizer(path: Path) -> SmallRecognizer:
     return network.eval().requires_grad_(False)
 
 
-def crops_of(people: PreparedPeople) -> Tensor:
-    """(N, 3, 64, 64) aligned crops of all pictures."""
-    parts = []
-    for k in range(0, len(people.image), 256):
-        parts.append(aligned_crops(to_signed(people.image[k : k + 256]), people.points[k : k + 256]))
+def crops_of(images: np.ndarray, points: np.ndarray) -> Tensor:
+    """(N, 3, 64, 64) aligned crops of pictures (N, S, S, 3) uint8 with landmarks (N, 72, 3)."""
+    parts = [
+        aligned_crops(to_signed(images[k : k + 256]), points[k : k + 256]) for k in range(0, len(images), 256)
+    ]
     return torch.cat(parts)
 
 
 def train_recognizer(
-    people: PreparedPeople, path: Path, seconds: float, seed: int = 0, batch: int = 96, scale: float = 24.0
+    data: Path, path: Path, seconds: float, seed: int = 0, batch: int = 96, scale: float = 24.0
 ) -> dict[str, float]:
-    """Train to tell the people of a data set apart (cosine softmax with margin .2, CosFace).
+    """Train to tell the people of a rendered data set apart (cosine softmax with margin .2, CosFace).
 
     Pictures are varied by small shifts, light and blur, so that paint does not fool it by texture alone.
+
+    Parameters
+    ----------
+    data, path : Path
+        Folder of shards; file to write.
+    seconds : float
+        Processor time to spend.
 
     Returns
     -------
     dict
-        Steps, and the accuracy over the last hundred.
+        People, steps, and the accuracy over the last hundred.
     """
     torch.manual_seed(seed)
     network = SmallRecognizer()
-    weights = nn.Parameter(torch.randn(people.people, 128) * 0.1)
+    arrays = load_shards(data)[0]
+    names, labels = (torch.from_numpy(a) for a in np.unique(arrays["person"], return_inverse=True))
+    weights = nn.Parameter(torch.randn(len(names), 128) * 0.1)
     optimizer = torch.optim.AdamW([*network.parameters(), weights], lr=2e-3, weight_decay=0.02)
-    crops, start, step, right = crops_of(people), time.monotonic(), 0, []
-    labels = torch.arange(people.people).repeat_interleave(people.pictures)
-    while time.monotonic() - start < seconds:
-        done = (time.monotonic() - start) / seconds
+    crops, step, right = crops_of(arrays["image"], arrays["points"]), 0, []
+    start = time.process_time()
+    while time.process_time() - start < seconds:
+        done = (time.process_time() - start) / seconds
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 50) * (0.02 + 0.98 * (0.5 + 0.5 * np.cos(np.pi * done)))
         rng = np.random.default_rng([seed, 4, step])
@@ -65,7 +75,7 @@ def train_recognizer(
             x = F.avg_pool2d(x, 3, 1, 1)
         cosine = network(x) @ F.normalize(weights, dim=1).T
         wanted = labels[rows]
-        loss = F.cross_entropy(scale * (cosine - 0.2 * F.one_hot(wanted, people.people)), wanted)
+        loss = F.cross_entropy(scale * (cosine - 0.2 * F.one_hot(wanted, len(names))), wanted)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -73,4 +83,11 @@ def train_recognizer(
         step += 1
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.detach().half().contiguous() for k, v in network.state_dict().items()}, str(path))
-    return {"steps": step, "accuracy": float(np.mean(right[-100:]))}
+    return {"people": len(names), "steps": step, "accuracy": float(np.mean(right[-100:]))}
+
+
+if __name__ == "__main__":
+    import sys
+
+    torch.set_num_threads(1)
+    print(train_recognizer(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))

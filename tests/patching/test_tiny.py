@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import comfy.sample
+import comfy.utils
+import pytest
+import torch
+
+from hifi_portrait.patching import tiny
+from hifi_portrait.patching.tiny_codec import TinyCodec
+from hifi_portrait.patching.tiny_words import CONCEPTS, LENGTH, PADDING, concept_ids, parse_prompt
+
+PROMPT = "portrait of a woman, blue background, red shirt, soft warm light from the left"
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return tiny.load_tiny_portrait_model()
+
+
+def sample(parts, prompt=PROMPT, seed=1, latent=None, denoise=1.0, steps=8):
+    model, clip, _ = parts
+    positive, negative = (clip.encode_from_tokens_scheduled(clip.tokenize(p)) for p in (prompt, ""))
+    latent = torch.zeros(1, 4, 16, 16) if latent is None else latent
+    latent = comfy.sample.fix_empty_latent_channels(model, latent)
+    noise = comfy.sample.prepare_noise(latent, seed)
+    return comfy.sample.sample(
+        model, noise, steps, 2.0, "euler", "normal", positive, negative, latent,
+        denoise=denoise, seed=seed, disable_pbar=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "concepts"),
+    [
+        (PROMPT, ["background blue", "clothes red", "light soft", "light warm", "light left"]),
+        ("gray wall and a violet dress", ["background grey", "clothes purple"]),
+        ("(teal background:1.3), harsh overhead lighting", ["background teal", "light hard", "light above"]),
+        ("a man with soft skin, left hand", []),
+        ("", []),
+    ],
+)
+def test_prompts_become_concepts(text, concepts):
+    assert parse_prompt(text) == concepts
+
+
+def test_concepts_are_padded_and_unknown_ones_refused():
+    assert concept_ids([]) == [PADDING] * LENGTH
+    assert len(concept_ids(list(CONCEPTS))) == LENGTH
+    with pytest.raises(ValueError, match="plaid"):
+        concept_ids(["clothes plaid"])
+
+
+def test_a_linear_codec_round_trips_what_it_was_fitted_on():
+    coarse = torch.randn(16, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    pictures = torch.nn.functional.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(-1, 1)
+    codec = TinyCodec()
+    assert codec.fit(pictures) > 30
+    latents = codec.encode(pictures)
+    assert latents.shape == (16, 32, 4, 4)
+    assert latents.mean((0, 2, 3)).abs().max() < 1e-3
+    assert float(latents[:, 0].std().detach()) == pytest.approx(2.0, rel=0.02)
+    assert (codec.decode(latents) - pictures).abs().mean() < 0.05
+
+
+def test_standard_sampling_gives_a_portrait_sized_picture(parts):
+    model, _, vae = parts
+    assert type(model.model).__mro__[0].__name__ == "SDXL"
+    latent = sample(parts)
+    assert latent.shape == (1, 32, 16, 16)
+    picture = vae.decode(latent)
+    assert picture.shape == (1, 128, 128, 3)
+    assert picture.min() >= 0
+    assert picture.max() <= 1
+    assert picture.std() > 0.02
+    assert torch.equal(latent, sample(parts)), "the same seed"
+    assert not torch.equal(latent, sample(parts, seed=2))
+
+
+def test_the_prompt_matters(parts):
+    assert (sample(parts) - sample(parts, "green background, white shirt")).abs().max() > 1e-3
+
+
+def test_batches_other_sizes_and_image_to_image(parts):
+    _, _, vae = parts
+    assert sample(parts, latent=torch.zeros(3, 4, 16, 20), steps=2).shape == (3, 32, 16, 20)
+    picture = torch.rand(1, 131, 128, 3, generator=torch.Generator().manual_seed(0))
+    latent = vae.encode(picture)
+    assert latent.shape == (1, 32, 16, 16)
+    near = sample(parts, latent=latent, denoise=0.2, steps=4)
+    far = sample(parts, latent=latent, denoise=1.0, steps=4)
+    assert (near - latent).abs().mean() < (far - latent).abs().mean()
+
+
+def test_core_nodes_accept_clip_and_vae(parts):
+    import nodes
+
+    _, clip, vae = parts
+    assert nodes.CLIPTextEncode().encode(clip, PROMPT)[0][0][0].shape == (1, LENGTH, 64)
+    assert nodes.CLIPSetLastLayer().set_last_layer(clip, -2)[0].tokenize(PROMPT) == clip.tokenize(PROMPT)
+    latent = nodes.VAEEncode().encode(vae, torch.rand(1, 128, 128, 3))[0]
+    assert nodes.VAEDecode().decode(vae, latent)[0].shape == (1, 128, 128, 3)
+    assert nodes.VAEDecodeTiled().decode(vae, latent, 512)[0].shape == (1, 128, 128, 3)
+    assert (
+        nodes.VAEEncodeTiled().encode(vae, torch.rand(1, 128, 128, 3), 512, 64)[0]["samples"].shape[1] == 32
+    )
+
+
+def test_the_model_survives_cloning_with_a_patch(parts):
+    model = parts[0]
+    clone = model.clone()
+    key = "diffusion_model.out.2.bias"
+    clone.add_patches({key: ("diff", (torch.ones(32),))}, 1.0)
+    plain = sample(parts)
+    patched = sample((clone, *parts[1:]))
+    assert not torch.allclose(plain, patched)
+    assert torch.equal(plain, sample(parts)), "the original is as it was"
+
+
+def test_shipped_files_are_small_and_say_what_they_are():
+    files = [tiny.BASE_FILE, tiny.HIFI_NET_FILE]
+    assert sum(f.stat().st_size for f in files) <= 25e6
+    metadata = tiny.read_base_metadata(tiny.BASE_FILE)
+    assert tiny.TinyBaseConfig.from_json(metadata["config"]).latent_channels == 32
+    assert metadata["trained"] in ("true", "false")
+    assert ("UNTRAINED" in tiny.describe_base(tiny.BASE_FILE)) == (metadata["trained"] == "false")
+
+
+def test_other_files_are_refused_in_one_line(tmp_path):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="not a tiny base model"):
+        tiny.load_tiny_portrait_model(path)
+    save_file({"codec.to_latent.bias": torch.zeros(32)}, path, tiny.read_base_metadata(tiny.BASE_FILE))
+    with pytest.raises(ValueError, match="does not fit"):
+        tiny.load_tiny_portrait_model(path)
+
+
+def test_the_small_networks_fit_this_base(parts):
+    from hifi_portrait.patching.apply import check_fit
+    from hifi_portrait.patching.loading import load_hifi_net
+
+    check_fit(parts[0], load_hifi_net(tiny.HIFI_NET_FILE))
