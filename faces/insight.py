@@ -15,7 +15,7 @@ import numpy as np
 
 from .analyzer import DetectedFace
 from .files import PERSON_MASK, locate
-from .geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE, similarity_2d, warp
+from .geometry import RECOGNIZER_SIZE
 from .runtime import LiteModel, missing_package, onnx_providers, provider_note, running_provider
 
 
@@ -134,14 +134,18 @@ class InsightFaceAnalyzer:
                     keypoints=np.asarray(found["kps"], np.float32),
                     landmarks=landmarks,
                     embedding=vector / max(float(np.linalg.norm(vector)), 1e-9),
+                    embedding_norm=float(np.linalg.norm(vector)),
                 )
             )
         return sorted(faces, key=lambda face: (-face.size, *face.box.tolist()))
 
     def embed(self, image: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
         """Embed the face with these (5, 2) keypoints; returns (512,) float32 of unit length."""
-        aligned = warp(image, similarity_2d(keypoints, RECOGNIZER_TEMPLATE), RECOGNIZER_SIZE)
-        vector = self._app.models["recognition"].get_feat(np.ascontiguousarray(aligned[..., ::-1])).ravel()
+        from insightface.utils import face_align
+
+        # The package's own alignment, so that this gives what `analyze` gave.
+        aligned = face_align.norm_crop(np.ascontiguousarray(image[..., ::-1]), keypoints, RECOGNIZER_SIZE)
+        vector = self._app.models["recognition"].get_feat(aligned).ravel()
         return (vector / max(float(np.linalg.norm(vector)), 1e-9)).astype(np.float32)
 
     def person_mask(self, view: np.ndarray) -> np.ndarray:
