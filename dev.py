@@ -58,6 +58,9 @@ HOST = [
 # Converts workflows from UI to API format; of its many dependencies that part needs none.
 CONVERTER = ["comfy-cli==1.23.0"]
 
+# The optional analyzer that tests exercise; it would bring a second OpenCV.
+INSIGHTFACE = ["insightface==2.1"]
+
 
 def main() -> int:
     """Parse the command line, set up, run."""
@@ -102,7 +105,7 @@ def set_up(browser: bool = False) -> None:
         else:
             pip("--no-deps", *HOST_UNRESOLVED)
             pip(*HOST)
-        pip("--no-deps", *CONVERTER)
+        pip("--no-deps", *CONVERTER, *INSIGHTFACE)
         pip("setuptools>=68", "wheel")
         pip("--no-build-isolation", "-e", f"{ROOT}[dev]")
         stamp.write_text(wanted)
@@ -116,7 +119,7 @@ def set_up(browser: bool = False) -> None:
 
 def _fingerprint(host: str | None) -> str:
     digest = hashlib.sha256(
-        repr((TORCH, HOST_UNRESOLVED, HOST, CONVERTER, host, sys.version, str(ROOT))).encode()
+        repr((TORCH, HOST_UNRESOLVED, HOST, CONVERTER, INSIGHTFACE, host, sys.version, str(ROOT))).encode()
     )
     for name in ("pyproject.toml", "requirements.txt"):
         digest.update((ROOT / name).read_bytes())

@@ -16,7 +16,7 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff
 _ROW = 4096
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NamedImage:
     """One picture with the name that messages call it by.
 

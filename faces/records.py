@@ -40,7 +40,7 @@ class Quality:
     score: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceRecord:
     """One chosen face of one picture.
 
@@ -89,7 +89,7 @@ class FaceRecord:
     embedding_norm: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DroppedPicture:
     """A picture that gave no reference, and why.
 
@@ -114,7 +114,7 @@ class DroppedPicture:
     crop: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReferenceFaces:
     """All references of one person.
 

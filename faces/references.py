@@ -136,7 +136,7 @@ def load_references(
     return _set_cache.get(key, lambda: _load(images, analyzer, options, progress))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Candidate:
     """The picked face of one picture, cropped and rated."""
 
@@ -334,6 +334,7 @@ def _record(item: _Candidate, quality: Quality) -> FaceRecord:
         mask=item.mask,
         quality=quality,
         weight=1.0,
+        embedding_norm=face.embedding_norm,
     )
 
 

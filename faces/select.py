@@ -13,7 +13,7 @@ PICKS = ("common person", "largest", "nearest the centre", "index, left to right
 """How one face of several in a picture can be picked."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Groups:
     """Faces by person.
 

@@ -22,7 +22,7 @@ from ..landmarks.landmarks import FaceLandmarks3D
 from ..landmarks.model import FaceModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Compared:
     """One picture, measured.
 
@@ -53,7 +53,7 @@ class Compared:
     expression_error: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """All pictures, measured with one recognizer.
 
