@@ -73,8 +73,8 @@ class RefineFaces(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Combine all reference faces of one person into an identity: what the person looks like in "
-                "general, the details of each reference, and the 3D shape of the face. Better references count "
-                "more; a reference of weight 0 counts not at all."
+                "general, the details of each reference, and the 3D shape of the face. Better references "
+                "count more; a reference of weight 0 counts not at all."
             ),
             inputs=[
                 ReferenceFaces.Input(
