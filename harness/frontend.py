@@ -1,4 +1,4 @@
-"""The real front end in a real browser: open it, load a graph, look at nodes; and the widget's modules alone."""
+"""The real front end in a real browser: open it, load a graph, look at nodes; the widget's modules alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import threading
 import urllib.request
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import ROOT
 from .browser import open_page
@@ -120,7 +120,7 @@ def run_in_page(page: Page, host: Host, timeout: float = 120) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def modules_page() -> Iterator[Page]:
-    """Open an empty page on which the widget's modules can be imported from ``/web/``; no ComfyUI is needed."""
+    """Open an empty page, without ComfyUI, that can import the widget's modules from ``/web/``."""
     handler = functools.partial(_Files, directory=str(ROOT))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -134,7 +134,10 @@ def modules_page() -> Iterator[Page]:
 
 class _Files(http.server.SimpleHTTPRequestHandler):
     # The registry of some Windows machines calls scripts text/plain, which browsers refuse as modules.
-    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
+    extensions_map: ClassVar[dict[str, str]] = {  # type: ignore[misc]
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        ".js": "text/javascript",
+    }
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -150,7 +153,8 @@ async (cases) => {
   return cases.map(({ shape, values, width, height, base }) => {
     const expression = table.expression(values, base?.expression)
     const points = rotate(model.points(shape, expression), rotation(...table.pose(values, base)))
-    return { points: [...project(points, table.placement(values, width, height, base))], expression: [...expression] }
+    const seen = project(points, table.placement(values, width, height, base))
+    return { points: [...seen], expression: [...expression] }
   })
 }
 """

@@ -36,7 +36,7 @@ class Graph:
         title: str | None = None,
         mode: int = 0,
         properties: Mapping[str, Any] | None = None,
-        style: Mapping[str, str] | None = None,
+        colours: Mapping[str, str] | None = None,
         **values: Any,
     ) -> int:
         """Add a node; ``values`` are widget values by input name. Returns its id.
@@ -91,7 +91,7 @@ class Graph:
             title,
             mode,
             {"Node name for S&R": kind, **(properties or {})},
-            style,
+            colours,
         )
 
     def note(self, pos: tuple[int, int], size: tuple[int, int], text: str, title: str = "Read me") -> int:
@@ -147,7 +147,7 @@ class Graph:
         title: str | None,
         mode: int,
         properties: Mapping[str, Any],
-        style: Mapping[str, str] | None,
+        colours: Mapping[str, str] | None,
     ) -> int:
         node = {
             "id": len(self.nodes) + 1,
@@ -161,12 +161,12 @@ class Graph:
             "outputs": outputs,
             "properties": dict(properties),
             "widgets_values": widgets,
-            **(style or {}),
+            **(colours or {}),
         }
         if title:
             node["title"] = title
         self.nodes.append(node)
-        return node["id"]
+        return len(self.nodes)
 
 
 def _stable_id(name: str) -> str:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-
 from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.landmarks.sliders import SliderTable
 from hifi_portrait.landmarks.target import Target, generate_for

@@ -13,7 +13,7 @@ import { readTheme } from './theme.js'
  * @property {() => import('./sliders.js').Values} values all sliders
  * @property {(values: import('./sliders.js').Values) => void} set changes some sliders
  * @property {() => { width: number, height: number }} canvas size of the picture, px
- * @property {(group: string) => void} showGroup shows the sliders of one group only, or of `all`
+ * @property {(group: string, resize: boolean) => void} showGroup shows the sliders of one group only, or of `all`
  */
 
 /**
@@ -62,6 +62,9 @@ export class FaceWidget {
 
     this.element = document.createElement('div')
     this.element.className = 'hifi-face'
+    /** For tests and other extensions. @type {any} */
+    const handle = this.element
+    handle.face = this
     this.stage = document.createElement('div')
     this.stage.className = 'hifi-stage'
     this.canvas = document.createElement('canvas')
@@ -78,7 +81,8 @@ export class FaceWidget {
       changed: () => this.draw()
     })
     this.stage.append(this.canvas, this.toolbar(), this.status)
-    this.element.append(this.stage, this.shelf.element, this.groups())
+    this.groupTabs = this.groups()
+    this.element.append(this.stage, this.shelf.element, this.groupTabs)
     this.listen()
     this.observer = new ResizeObserver(() => this.draw())
     this.observer.observe(this.stage)
@@ -121,26 +125,33 @@ export class FaceWidget {
     tabs.className = 'hifi-tabs hifi-groups'
     tabs.setAttribute('role', 'tablist')
     tabs.setAttribute('aria-label', this.text('sliders'))
-    const show = (/** @type {string} */ id) => {
-      this.memory.group = id
-      for (const tab of tabs.children) {
-        tab.setAttribute('aria-selected', String(/** @type {HTMLElement} */ (tab).dataset.group === id))
-      }
-      this.controls.showGroup(id)
-    }
     for (const { id } of [...this.table.groups, { id: 'all' }]) {
       const button = document.createElement('button')
       button.type = 'button'
       button.textContent = this.text(`group.${id}`)
       button.dataset.group = id
       button.setAttribute('role', 'tab')
-      button.addEventListener('click', () => show(id))
+      button.addEventListener('click', () => {
+        this.memory.group = id
+        this.showGroup(true)
+      })
       tabs.append(button)
     }
-    const { group } = this.memory
-    this.showGroup = show
-    show(group && (group === 'all' || this.table.groups.some(({ id }) => id === group)) ? group : 'head')
     return tabs
+  }
+
+  /**
+   * Show the sliders of the group that is remembered.
+   *
+   * @param {boolean} resize whether the node grows or shrinks with them
+   */
+  showGroup(resize) {
+    const known = ['all', ...this.table.groups.map(({ id }) => id)]
+    const group = known.includes(this.memory.group ?? '') ? String(this.memory.group) : 'head'
+    for (const tab of this.groupTabs.children) {
+      tab.setAttribute('aria-selected', String(/** @type {HTMLElement} */ (tab).dataset.group === group))
+    }
+    this.controls.showGroup(group, resize)
   }
 
   /** @param {import('./sliders.js').Values} values */

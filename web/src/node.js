@@ -56,6 +56,7 @@ export async function loadData() {
  * @property {(output: any) => void} [onExecuted]
  * @property {() => void} [onRemoved]
  * @property {(info: any) => void} [onSerialize]
+ * @property {(info: any) => void} [onConfigure]
  * @property {{ change?: () => void }} [graph]
  */
 
@@ -160,7 +161,7 @@ function start(node, holder, model, table, locale) {
       node.setDirtyCanvas?.(true, true)
       node.graph?.change?.()
     },
-    showGroup: (/** @type {string} */ group) => showGroup(group)
+    showGroup: (/** @type {string} */ group, /** @type {boolean} */ resize) => showGroup(group, resize)
   }
   /** @param {NodeWidget} input @param {boolean} hidden */
   const hide = (input, hidden) => {
@@ -170,7 +171,7 @@ function start(node, holder, model, table, locale) {
     if (hidden) input.computeSize = () => [0, -4]
     else delete input.computeSize
   }
-  const showGroup = (/** @type {string} */ group) => {
+  const showGroup = (/** @type {string} */ group, /** @type {boolean} */ resize) => {
     const before = node.computeSize()[1]
     for (const slider of table.sliders) {
       const input = find(slider.id)
@@ -182,7 +183,7 @@ function start(node, holder, model, table, locale) {
     node.widgets = []
     node.widgets = all
     const after = node.computeSize()[1]
-    node.setSize([node.size[0], Math.max(after, node.size[1] + after - before)])
+    if (resize) node.setSize([node.size[0], Math.max(after, node.size[1] + after - before)])
     node.setDirtyCanvas?.(true, true)
   }
   const face = new FaceWidget(model, table, controls, memory, text)
@@ -227,5 +228,11 @@ function start(node, holder, model, table, locale) {
     memory.base = result.base ?? null
     face.refresh()
   })
+  // A workflow brings its own size, properties and values.
+  chain(node, 'onConfigure', () => {
+    face.showGroup(false)
+    face.refresh()
+  })
+  face.showGroup(true)
   face.refresh()
 }

@@ -1,0 +1,146 @@
+"""Every template opens and fits the host's nodes; those that need nothing but the pack are run."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness import ROOT
+from harness.templates import TEMPLATES
+from harness.workflows import ids, prompt_of, shipped
+
+pytestmark = pytest.mark.host
+
+FOLDER = ROOT / "workflows"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+NEED_SDXL = {"sdxl-warm-start", "two-people-with-masks"}
+FILES_OF_THE_ARTIST = {"ckpt_name", "checkpoint", "image", "file", "name"}
+"""Choices whose files the artist brings: not in the lists of a bare host."""
+
+
+def quick(prompt, steps: int = 2):
+    """Fewer steps: these tests are about graphs, not about pictures."""
+    return with_inputs(prompt, "KSampler", steps=steps)
+
+
+def pixels(path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def test_all_templates_are_there_with_thumbnails():
+    assert set(NAMES) == set(TEMPLATES)
+    for name in NAMES:
+        picture = FOLDER / f"{name}.jpg"
+        assert picture.is_file(), f"{name} has no thumbnail"
+        with Image.open(picture) as opened:
+            assert min(opened.size) >= 384
+        assert picture.stat().st_size < 80_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nodes_inputs_and_values_fit_the_host(name, host):
+    """What the front end would show as missing or red is not there."""
+    info = host.object_info()
+    workflow = shipped(name)
+    notes = [node for node in workflow["nodes"] if node["type"] == "MarkdownNote"]
+    assert notes
+    assert "**Files" in notes[0]["widgets_values"][0]
+    for node in workflow["nodes"]:
+        node["mode"] = 0
+    for node_id, node in host.to_api(workflow).items():
+        definition = info[node["class_type"]]["input"]
+        known = {**definition.get("required", {}), **definition.get("optional", {})}
+        missing = set(definition.get("required", {})) - set(node["inputs"])
+        assert not missing, f"{name}: {node['class_type']} {node_id} lacks {missing}"
+        for key, value in node["inputs"].items():
+            assert key in known, f"{name}: {node['class_type']} has no {key}"
+            spec = known[key]
+            options = spec[0] if isinstance(spec[0], list) else dict(*spec[1:2]).get("options")
+            if options is not None and key not in FILES_OF_THE_ARTIST and not isinstance(value, list):
+                assert value in options, f"{name}: {node['class_type']}.{key} = {value!r}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_template_is_what_the_builder_writes(name, host, tmp_path):
+    """A change of a node's inputs is followed by ``python -m harness.templates``."""
+    made = tmp_path / f"{name}.json"
+    TEMPLATES[name](host.object_info()).save(made)
+    assert json.loads(made.read_text(encoding="utf-8")) == shipped(name)
+
+
+def test_first_portrait(person_host):
+    prompt = prompt_of(person_host, "first-portrait")
+    done = person_host.run(prompt)
+    image = pixels(done.images(ids(prompt, "SaveImage")[0])[0])
+    assert image.shape == (128, 128, 3)
+    assert image.std() > 5
+    for kind in ("LoadReferenceFaces", "GenerateLandmarks", "CompareFaces"):
+        assert done.images(ids(prompt, f"HiFiPortrait{kind}")[0]), f"no preview in {kind}"
+
+
+def test_references_1_2_4(person_host):
+    prompt = quick(prompt_of(person_host, "references-1-2-4"))
+    done = person_host.run(prompt)
+    assert len(done.images(ids(prompt, "SaveImage")[0])) == 3
+    reports = ["\n".join(done.nodes[node]["text"]) for node in ids(prompt, "HiFiPortraitLoadReferenceFaces")]
+    assert [report.count("weight 0.00") for report in reports] == [3, 2, 0]
+
+
+def test_expression_sheet(person_host):
+    prompt = quick(prompt_of(person_host, "expression-sheet"))
+    prompt = with_inputs(prompt, "HiFiPortraitExpressionSheet", presets="neutral, laugh, anger")
+    prompt = with_inputs(prompt, "EmptyLatentImage", batch_size=3)
+    assert len(person_host.run(prompt).images(ids(prompt, "SaveImage")[0])) == 3
+
+
+def test_pose_from_photo(person_host, photos):
+    person_host.upload(photos["biden"], "pose.jpg")
+    prompt = quick(prompt_of(person_host, "pose-from-photo"))
+    done = person_host.run(prompt)
+    widget = done.nodes[ids(prompt, "HiFiPortraitGenerateLandmarks")[0]]["hifi_landmarks"][0]
+    assert len(widget["base"]["expression"]) == 52
+    assert len(done.images(ids(prompt, "SaveImage")[0])) == 1
+
+
+def test_video_with_one_identity(person_host, photos, tmp_path):
+    import av
+
+    picture = Image.open(photos["obama2"]).convert("RGB")
+    side = min(picture.size)
+    with av.open(str(tmp_path / "performance.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=12)
+        stream.width = stream.height = 256
+        stream.pix_fmt = "yuv420p"
+        for step in range(6):
+            turned = picture.crop((0, 0, side, side)).rotate(step * 2 - 12).resize((256, 256))
+            container.mux(stream.encode(av.VideoFrame.from_image(turned)))
+        container.mux(stream.encode())
+    person_host.upload(tmp_path / "performance.mp4")
+    prompt = quick(prompt_of(person_host, "video-with-one-identity"), steps=1)
+    prompt = with_inputs(prompt, "HiFiPortraitLandmarkSequence", max_frames=4)
+    prompt = with_inputs(prompt, "EmptyLatentImage", batch_size=4)
+    done = person_host.run(prompt, timeout=240)
+    (video,) = done.images(ids(prompt, "SaveVideo")[0])
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 4
+
+
+def test_save_and_reuse_identity(person_host, face_models):
+    """Both halves, one after the other, as the note says."""
+    folder = person_host.base / "models" / "hifi_portrait" / "identities"
+    existed = folder.exists()
+    try:
+        person_host.run(prompt_of(person_host, "save-and-reuse-identity"))
+        workflow = shipped("save-and-reuse-identity")
+        for node in workflow["nodes"]:
+            if node["type"] != "MarkdownNote":
+                node["mode"] = 2 if node["mode"] == 0 else 0
+        prompt = quick(person_host.to_api(workflow))
+        assert not [node for node in prompt.values() if "Reference" in node["class_type"]]
+        (picture,) = person_host.run(prompt).images(ids(prompt, "SaveImage")[0])
+        assert pixels(picture).std() > 5
+    finally:
+        if not existed:
+            shutil.rmtree(folder, ignore_errors=True)
