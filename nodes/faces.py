@@ -42,45 +42,41 @@ class LoadFaceAnalyzer(io.ComfyNode):
             display_name="Load Face Analyzer",
             category=CATEGORY,
             description=(
-                "Load the models that find faces, locate 3D landmarks and recognise people. The "
-                "open analyzer works "
-                "at once and may be used commercially; InsightFace packs are needed by "
-                "checkpoints trained with them "
-                "(InstantID's weights need antelopev2)."
+                "Load the models that find faces, locate 3D landmarks and recognise people. The open "
+                "analyzer works at once and may be used commercially; InsightFace packs are needed by "
+                "checkpoints trained with them (InstantID's weights need antelopev2)."
             ),
             inputs=[
                 io.Combo.Input(
                     "analyzer",
                     options=analyzer_names(paths.folders_of("insightface")),
                     default=OPEN,
-                    tooltip="Open: YuNet, SFace and Face Mesh, permissively licensed. The others "
-                    "are InsightFace "
-                    "packs in models/insightface/models; antelopev2 and buffalo_l are non-commercial.",
+                    tooltip="Open: YuNet, SFace and Face Mesh, permissively licensed. The others are "
+                    "InsightFace packs in models/insightface/models; antelopev2 and buffalo_l are "
+                    "non-commercial.",
                 ),
                 io.Combo.Input(
                     "provider",
                     options=list(PROVIDER_CHOICES),
                     default="auto",
-                    tooltip="What the models run on. auto picks what is fastest and there; the "
-                    "output about says "
-                    "what really runs.",
+                    tooltip="What the models run on. auto picks what is fastest and there; the output "
+                    "about says what really runs.",
                 ),
                 io.Combo.Input(
                     "missing_files",
                     options=list(_FETCH),
                     default=_FETCH[0],
-                    tooltip="ask: stop and list what is missing and how to get it. automatic: "
-                    "download missing files "
-                    "of the open analyzer (12 MB) from the upstream projects, checked by SHA-256.",
+                    tooltip="ask: stop and list what is missing and how to get it. automatic: download "
+                    "missing files of the open analyzer (12 MB) from the upstream projects, "
+                    "checked by SHA-256.",
                 ),
                 io.Combo.Input(
                     "landmarks",
                     options=list(LANDMARK_SOURCES),
                     default=LANDMARK_SOURCES[0],
                     optional=True,
-                    tooltip="Where the 3D landmarks come from. face-alignment needs the package "
-                    "of that name and "
-                    "downloads its weights when it first runs.",
+                    tooltip="Where the 3D landmarks come from. face-alignment needs the package of that "
+                    "name and downloads its weights when it first runs.",
                 ),
             ],
             outputs=[
@@ -117,11 +113,9 @@ class LoadReferenceFaces(io.ComfyNode):
             display_name="Load Reference Faces",
             category=CATEGORY,
             description=(
-                "Find one person's face in 1 to 64 photos, cut it out, and rate each photo. "
-                "Photos that show somebody "
-                "else are found and set aside. Takes an image batch, a list of pictures of "
-                "different sizes, a folder, "
-                "or all together."
+                "Find one person's face in 1 to 64 photos, cut it out, and rate each photo. Photos that "
+                "show somebody else are found and set aside. Takes an image batch, a list of pictures of "
+                "different sizes, a folder, or all together."
             ),
             is_input_list=True,
             inputs=[
@@ -135,26 +129,23 @@ class LoadReferenceFaces(io.ComfyNode):
                     "folder",
                     default="",
                     optional=True,
-                    tooltip="A folder of photos: a full path, or one inside ComfyUI's input "
-                    "folder. Unreadable files "
+                    tooltip="A folder of photos: its name inside ComfyUI's input folder. Unreadable files "
                     "are skipped and named. Empty: only the images.",
                 ),
                 io.Combo.Input(
                     "pick",
                     options=list(PICKS),
                     default=PICKS[0],
-                    tooltip="Which face of a picture with several people. common person: the one "
-                    "who is in most of "
-                    "the pictures.",
+                    tooltip="Which face of a picture with several people. common person: the one who is "
+                    "in most of the pictures.",
                 ),
                 io.Int.Input(
                     "index",
                     default=0,
                     min=-MAX_REFERENCES,
                     max=MAX_REFERENCES,
-                    tooltip="For picking by index: 0 is the leftmost face of each picture, 1 the "
-                    "next, -1 the "
-                    "rightmost.",
+                    tooltip="For picking by index: 0 is the leftmost face of each picture, 1 the next, -1 "
+                    "the rightmost.",
                 ),
                 io.Combo.Input(
                     "other_people",
@@ -166,9 +157,9 @@ class LoadReferenceFaces(io.ComfyNode):
                     "weights",
                     default="",
                     optional=True,
-                    tooltip="Weights in the order of the pictures, separated by commas, such as "
-                    "1, 0.5, 2: 1 is "
-                    "neutral, 0 is as if the picture were not there. Empty: from each picture's quality.",
+                    tooltip="Weights in the order of the pictures, separated by commas, such as 1, 0.5, "
+                    "2: 1 is neutral, 0 is as if the picture were not there. Empty: from each "
+                    "picture's quality.",
                 ),
             ],
             outputs=[
@@ -232,11 +223,10 @@ class CompareFaces(io.ComfyNode):
             display_name="Compare Faces",
             category=CATEGORY,
             description=(
-                "Measure how much pictures look like the person, against the references and "
-                "against photos held out, "
-                "and how far pose and expression are from the target landmarks. Similarity to the "
-                "references alone "
-                "rewards copying one of them: hold a photo out and look at both."
+                "Measure how much pictures look like the person, against the references and against "
+                "photos held out, and how far pose and expression are from the target landmarks. "
+                "Similarity to the references alone rewards copying one of them: hold a photo out and "
+                "look at both."
             ),
             # Its picture is worth a run of its own.
             is_output_node=True,
@@ -246,9 +236,8 @@ class CompareFaces(io.ComfyNode):
                 FaceAnalyzer.Input(
                     "analyzer",
                     optional=True,
-                    tooltip="Whose recognizer compares. Not connected: another recognizer than "
-                    "the references were "
-                    "made with, where one is installed.",
+                    tooltip="Whose recognizer compares. Not connected: another recognizer than the "
+                    "references were made with, where one is installed.",
                 ),
                 io.Image.Input(
                     "held_out",
@@ -258,8 +247,8 @@ class CompareFaces(io.ComfyNode):
                 FaceLandmarks3D.Input(
                     "target",
                     optional=True,
-                    tooltip="The landmarks that the pictures were to follow: one for all, or one "
-                    "per picture.",
+                    tooltip="The landmarks that the pictures were to follow: one for all, or one per "
+                    "picture.",
                 ),
             ],
             outputs=[
@@ -362,11 +351,17 @@ def _progress(count: int) -> Callable[[int, int], None] | None:
 
 
 def _folder(text: str) -> Path | None:
+    """Return a folder inside ComfyUI's input folder; a shared workflow must not read anything else."""
     text = text.strip().strip('"')
     if not text:
         return None
-    path = Path(text).expanduser()
-    return path if path.is_absolute() else Path(folder_paths.get_input_directory()) / path
+    inputs = Path(folder_paths.get_input_directory()).resolve()
+    path = (inputs / text.replace("\\", "/")).resolve()
+    if not path.is_relative_to(inputs):
+        raise ValueError(
+            f"folder '{text}' is outside of ComfyUI's input folder; put the photos into {inputs}"
+        )
+    return path
 
 
 def _parse_weights(text: str) -> tuple[float, ...] | None:

@@ -1,0 +1,189 @@
+"""The three face nodes: in a real ComfyUI over HTTP, and in this process where inputs are hard to send."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hifi_portrait.faces.files import MODEL_FILES, MissingModelFileError
+from PIL import Image
+
+from harness.host import HostError, import_host
+
+ANALYZER = {
+    "class_type": "HiFiPortraitLoadFaceAnalyzer",
+    "inputs": {"analyzer": "open (YuNet + SFace)", "provider": "auto", "missing_files": "ask"},
+}
+
+
+def load_faces(**inputs):
+    defaults = {"analyzer": ["1", 0], "pick": "common person", "index": 0, "other_people": "drop"}
+    return {"class_type": "HiFiPortraitLoadReferenceFaces", "inputs": {**defaults, **inputs}}
+
+
+@pytest.fixture(scope="module")
+def folder(host, photos):
+    """A folder of the host's input with two photos of one person, one of another, and a torn file."""
+    for name in ("obama", "obama3", "biden"):
+        host.upload(photos[name], f"person/{name}.jpg")
+    (host.base / "input" / "person" / "torn.jpg").write_bytes(b"torn")
+    return "person"
+
+
+@pytest.mark.host
+def test_references_and_comparison_in_a_real_host(host, folder, photos):
+    workflow = {
+        "1": ANALYZER,
+        "2": load_faces(folder=folder),
+        "3": {"class_type": "LoadImage", "inputs": {"image": host.upload(photos["obama2"])}},
+        "4": {
+            "class_type": "HiFiPortraitCompareFaces",
+            "inputs": {"images": ["3", 0], "faces": ["2", 0], "held_out": ["3", 0]},
+        },
+        "5": {"class_type": "PreviewImage", "inputs": {"images": ["2", 2]}},
+        "6": {"class_type": "PreviewImage", "inputs": {"images": ["4", 0]}},
+    }
+    done = host.run(workflow)
+    assert "commercial use: allowed" in done.nodes["1"]["text"][0]
+    report = done.nodes["2"]["text"][0]
+    assert "obama.jpg: quality" in report
+    assert "biden.jpg: shows somebody else" in report
+    assert "torn.jpg: unreadable" in report
+    assert Image.open(done.images(2)[0]).size[0] > 500
+    assert [Image.open(path).size for path in done.images(5)] == [(224, 224)] * 2
+    compared = done.nodes["4"]["text"][0]
+    assert "held out 1.000" in compared
+    assert 0.6 < float(compared.split("similarity ")[1].split(",")[0]) < 0.95
+
+
+@pytest.mark.host
+def test_errors_are_one_line_and_the_next_queue_works(host, folder):
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(host.base / "input" / "blank.png")
+    blank = {
+        "1": ANALYZER,
+        "3": {"class_type": "LoadImage", "inputs": {"image": "blank.png"}},
+        "2": load_faces(images=["3", 0]),
+        "5": {"class_type": "PreviewImage", "inputs": {"images": ["2", 1]}},
+    }
+    with pytest.raises(HostError, match=r"picture 1: no face found \(64 x 64 px\)") as caught:
+        host.run(blank)
+    assert "\n" not in str(caught.value)
+    assert host.run({**blank, "2": load_faces(folder=folder)}).images(5)
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """The nodes' module, on a host in this process."""
+    import_host()
+    from hifi_portrait.nodes import faces
+
+    return faces
+
+
+@pytest.fixture
+def analyzer(nodes, face_models, monkeypatch):
+    """What Load Face Analyzer gives."""
+    monkeypatch.setattr(nodes.paths, "model_folders", lambda: [face_models])
+    return nodes.LoadFaceAnalyzer.execute(nodes.OPEN, "auto", "ask").args[0]
+
+
+def tensor(path):
+    image = Image.open(path).convert("RGB")
+    return torch.from_numpy(np.array(image)).float()[None] / 255
+
+
+def run(nodes, analyzer, images, **inputs):
+    values = {"pick": nodes.PICKS[0], "index": 0, "other_people": nodes.DISAGREE[0], **inputs}
+    return nodes.LoadReferenceFaces.execute([analyzer], images=images, **{k: [v] for k, v in values.items()})
+
+
+def test_pictures_of_different_sizes_grey_and_with_alpha(nodes, analyzer, photos):
+    images = [tensor(photos["obama"]), tensor(photos["obama2"])]
+    images[0] = torch.cat([images[0], torch.ones_like(images[0][..., :1])], dim=-1)
+    images[1] = images[1].mean(-1, keepdim=True)
+    references, sheet, crops, report = run(nodes, analyzer, images, weights="1; 0.5").args
+    assert {face.source: face.weight for face in references.faces} == {"picture 1": 1, "picture 2": 0.5}
+    assert crops.shape == (2, 224, 224, 3)
+    assert sheet.ndim == 4
+    assert report.count("\n") == 1
+
+
+def test_not_a_number_and_empty_batches(nodes, analyzer, photos):
+    broken = tensor(photos["obama"])
+    broken[:, :40] = float("nan")
+    assert len(run(nodes, analyzer, [broken]).args[0].faces) == 1
+    with pytest.raises(ValueError, match="there are no pictures"):
+        run(nodes, analyzer, [broken[:0]])
+    with pytest.raises(ValueError, match="there are no pictures"):
+        run(nodes, analyzer, None)
+    with pytest.raises(ValueError, match="numbers separated by commas"):
+        run(nodes, analyzer, [broken], weights="one, two")
+    with pytest.raises(ValueError, match="there is no folder"):
+        run(nodes, analyzer, None, folder="nowhere at all")
+
+
+def test_a_changed_folder_runs_again(nodes, tmp_path, monkeypatch):
+    monkeypatch.setattr(nodes.folder_paths, "get_input_directory", lambda: str(tmp_path))
+    (tmp_path / "me").mkdir()
+    (tmp_path / "me" / "a.jpg").write_bytes(b"1")
+    before = nodes.LoadReferenceFaces.fingerprint_inputs(folder=["me"])
+    assert before == nodes.LoadReferenceFaces.fingerprint_inputs(folder=["me"])
+    (tmp_path / "me" / "b.jpg").write_bytes(b"2")
+    assert before != nodes.LoadReferenceFaces.fingerprint_inputs(folder=["me"])
+    assert nodes.LoadReferenceFaces.fingerprint_inputs(folder=[""]) == ""
+
+
+@pytest.mark.parametrize("folder", ["../models", "/etc", "..\\..", "a/../../b"])
+def test_only_the_input_folder_is_read(nodes, analyzer, folder):
+    with pytest.raises(ValueError, match="outside of ComfyUI's input folder"):
+        run(nodes, analyzer, None, folder=folder)
+
+
+def test_a_missing_file_is_named_with_the_way_to_get_it(nodes, tmp_path, monkeypatch):
+    monkeypatch.setattr(nodes.paths, "model_folders", lambda: [tmp_path])
+    monkeypatch.setattr(nodes.files, "user_folder", lambda: tmp_path / "user")
+    with pytest.raises(MissingModelFileError) as caught:
+        nodes.LoadFaceAnalyzer.execute(nodes.OPEN, "auto", "ask")
+    message = str(caught.value)
+    assert all(file.name in message for file in MODEL_FILES)
+    assert str(tmp_path) in message
+    assert str(tmp_path / "user") in message
+
+
+def test_automatic_downloads_what_is_missing_with_progress(nodes, face_models, tmp_path, monkeypatch):
+    fetched = []
+    bars = []
+
+    class Bar:
+        def __init__(self, total):
+            self.total = total
+            bars.append(self)
+
+        def update_absolute(self, value, total):
+            self.value, self.total = value, total
+
+    def fetch(missing, folder, progress):
+        # Upstream is out of reach here; tests/faces/test_files.py downloads from a server of its own.
+        for file in missing:
+            (folder / file.name).write_bytes((face_models / file.name).read_bytes())
+            fetched.append(file.name)
+        progress(sum(file.size for file in missing), sum(file.size for file in missing))
+
+    (tmp_path / MODEL_FILES[0].name).write_bytes((face_models / MODEL_FILES[0].name).read_bytes())
+    monkeypatch.setattr(nodes.paths, "model_folders", lambda: [tmp_path])
+    monkeypatch.setattr(nodes.files, "user_folder", lambda: tmp_path / "user")
+    monkeypatch.setattr(nodes.files, "fetch_from_upstream", fetch)
+    monkeypatch.setattr(nodes, "ProgressBar", Bar)
+    loaded, about = nodes.LoadFaceAnalyzer.execute(nodes.OPEN, "auto", "automatic").args
+    assert fetched == [file.name for file in MODEL_FILES[1:]]
+    assert bars[0].value == bars[0].total == sum(file.size for file in MODEL_FILES[1:])
+    assert loaded.recognizer == "sface"
+    assert "runs on: CPU" in about
+
+
+def test_every_input_and_output_is_explained(nodes):
+    for node in nodes.NODES:
+        schema = node.define_schema()
+        assert schema.description
+        for item in [*schema.inputs, *schema.outputs]:
+            assert item.tooltip, f"{schema.node_id}: {item}"
