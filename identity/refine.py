@@ -116,7 +116,7 @@ def face_batch(
     size = config.crop_size
     coords = np.stack(
         [
-            crop_canonical_map(fit.points(model), face.crop_matrix, size, model)
+            crop_canonical_map(fit.points(model, as_detected=True), face.crop_matrix, size, model)
             for face, fit in zip(faces, fits, strict=True)
         ]
     )

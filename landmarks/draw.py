@@ -143,7 +143,7 @@ def draw_five_points(keypoints: np.ndarray, width: int, height: int) -> np.ndarr
             1,
         )
         cv2.fillConvexPoly(image, stick, color)
-    image = (image * 0.6).astype(np.uint8)
+    image = cv2.LUT(image, (np.arange(256) * 0.6).astype(np.uint8))
     for (x, y), color in zip(keypoints, KPS5_COLORS, strict=True):
         cv2.circle(image, (int(x), int(y)), 10, color, -1)
     return image

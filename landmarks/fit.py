@@ -23,9 +23,10 @@ from .camera import CAMERA_DISTANCE, angles, project
 from .model import FaceModel
 from .visibility import visible_points
 
-SIGMA = 0.02
+SIGMA = 0.025
 """Expected noise of a landmark, interocular distances."""
-EXPRESSION_SIGMA = 0.35
+
+EXPRESSION_SIGMA = 0.3
 """Standard deviation of the prior on expression coefficients that are not in `_FREQUENT` or `_RARE`."""
 _FREQUENT = (
     "jawOpen",
@@ -49,7 +50,7 @@ _RARE = (
     "jawRight",
 )
 _RARE += ("mouthLeft", "mouthRight", "cheekPuff")
-_FREQUENT_SIGMA, _RARE_SIGMA = 0.5, 0.2
+_FREQUENT_SIGMA, _RARE_SIGMA = 0.45, 0.15
 SYMMETRY_SIGMA = 0.25
 """Standard deviation of the prior on the difference between the two sides of an expression."""
 MIN_POINTS = 24
@@ -177,7 +178,8 @@ def to_72(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
         weights[[names.GLABELLA, names.FOREHEAD]] = 0.5
     else:
         result[: len(points)] = points[:, :2]
-        weights[list(names.JAW)] = 0.25 if len(points) == 68 else 0.4
+        if len(points) == 68:
+            weights[list(names.JAW)] = 0.25
     result[~np.isfinite(result).all(1)] = np.nan
     weights[np.isnan(result[:, 0])] = 0.0
     usable = int((weights[:68] > 0).sum())

@@ -29,7 +29,7 @@ from ..landmarks import names
 from ..landmarks.model import DATA_FILE, pack
 
 EMBEDDING = Path(__file__).parent / "synthetic" / "face72_embedding.npz"
-IDENTITY_COMPONENTS = 30
+IDENTITY_COMPONENTS = 48
 PEOPLE, HELD_OUT = 4000, 400
 UNIVERSAL = (
     ("female", "male"),
