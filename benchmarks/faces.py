@@ -1,7 +1,7 @@
 """References: found, told apart, rated, and how fast. Photos and models as in the tests.
 
-`references_per_second` is what one core does: references per second of processor time, whatever else the
-machine is busy with; `references_per_second_wall` is by the clock.
+`references_per_second` and `cached_requeue_ms` are in processor time: what one core does, whatever else the
+machine is busy with. The same by the clock ends on `_wall`.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def main() -> dict[str, object]:
         picked.add(load_references([images["t1"]], analyzer, options).faces[0].box.tobytes())
 
     small = [_at_side(item.pixels) for item in person]
-    cpu, wall, requeue = [], [], []
-    for _ in range(7):
+    cpu, wall, requeue, requeue_wall = [], [], [], []
+    for _ in range(9):
         clear_cache()
         batch = [NamedImage(str(n), pixels) for n, pixels in enumerate(small)]
         start, start_cpu = time.perf_counter(), time.process_time()
@@ -114,9 +114,10 @@ def main() -> dict[str, object]:
         cpu.append(time.process_time() - start_cpu)
         # A re-queue brings new objects with the same pixels.
         batch = [NamedImage(str(n), pixels.copy()) for n, pixels in enumerate(small)]
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         load_references(batch, analyzer)
-        requeue.append((time.perf_counter() - start) * 1000)
+        requeue.append((time.process_time() - start_cpu) * 1000)
+        requeue_wall.append((time.perf_counter() - start) * 1000)
     return {
         "detect_rate": hits / sum(expected.values()),
         "same_mean": round(statistics.mean(same), 3),
@@ -132,6 +133,7 @@ def main() -> dict[str, object]:
         "references_per_second": round(len(small) / statistics.median(cpu), 1),
         "references_per_second_wall": round(len(small) / statistics.median(wall), 1),
         "cached_requeue_ms": round(statistics.median(requeue), 2),
+        "cached_requeue_ms_wall": round(statistics.median(requeue_wall), 2),
         "provider": analyzer.provider,
     }
 

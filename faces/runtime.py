@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,8 @@ class LiteModel:
             raise ValueError(
                 f"{path.name} cannot be opened as a LiteRT model: {_first_line(error)}"
             ) from None
+        # An interpreter holds its inputs: one caller at a time.
+        self._lock = threading.Lock()
         detail = self._interpreter.get_input_details()[0]
         self._input: int = detail["index"]
         self._outputs: list[int] = [item["index"] for item in self._interpreter.get_output_details()]
@@ -183,9 +186,11 @@ class LiteModel:
 
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """Run on a (size, size, 3) uint8 RGB picture, scaled to 0..1; returns copies of all outputs."""
-        self._interpreter.set_tensor(self._input, (image.astype(np.float32) * np.float32(1 / 255))[None])
-        self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index) for index in self._outputs]
+        scaled = (image.astype(np.float32) * np.float32(1 / 255))[None]
+        with self._lock:
+            self._interpreter.set_tensor(self._input, scaled)
+            self._interpreter.invoke()
+            return [self._interpreter.get_tensor(index) for index in self._outputs]
 
 
 def _onnxruntime() -> Any:

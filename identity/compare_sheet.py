@@ -101,7 +101,9 @@ def _picture(canvas: Canvas, item: Compared, image: NamedImage | UnreadableImage
         return
     clip = (left, top, left + shown[0], top + shown[1])
     points = item.face.landmarks[:, :2] * zoom + (left, top)
-    canvas.dots(points, ACCENT, 0.7 if len(points) > 100 else 1.4, clip)
+    # Small faces get small dots: they must still be seen through.
+    radius = np.clip(item.face.size * zoom * (0.006 if len(points) > 100 else 0.012), 0.3, 1.6)
+    canvas.dots(points, ACCENT, float(radius), clip)
     x0, y0, x1, y1 = item.face.box * zoom + np.array([left, top, left, top])
     x0, x1 = np.clip((x0, x1), clip[0], clip[2])
     y0, y1 = np.clip((y0, y1), clip[1], clip[3])
