@@ -215,9 +215,8 @@ class Host:
                 current, since = data["node"], now
                 if current is not None and progress:
                     progress(prompt[current]["class_type"])
-            if message["type"] == "execution_success" or (
-                message["type"] == "executing" and data["node"] is None
-            ):
+            # "execution_success" comes earlier, before the host has written the history.
+            if message["type"] == "executing" and data["node"] is None:
                 return node_seconds
 
     def upload(self, path: Path, name: str | None = None) -> str:

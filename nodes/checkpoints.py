@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from ..models.checkpoint import read_metadata
 from ..patching.loading import HiFiNetPatcher, load_hifi_net
 from . import paths
 
@@ -31,7 +32,7 @@ def problem(name: str) -> str | None:
         return f"no HiFi-Net checkpoint in {paths.model_folders()[0]}; put one there"
     try:
         _path(name)
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         return str(error)
     return None
 
@@ -62,8 +63,13 @@ def _path(name: str) -> Path:
         return files[0]
     found = _user_files().get(name)
     if found is None:
+        folders = paths.model_folders()
+        for folder in folders:
+            file = (folder / name).resolve()
+            if file.is_file() and file.is_relative_to(folder.resolve()):
+                read_metadata(file)  # says why it is not offered
         raise FileNotFoundError(
-            f"checkpoint '{name}' is in none of {[str(p) for p in paths.model_folders()]}"
+            f"checkpoint '{name}' is in none of {', '.join(str(folder) for folder in folders)}; put it there"
         )
     return found
 
@@ -84,8 +90,6 @@ def _user_files() -> dict[str, Path]:
 @lru_cache(maxsize=512)
 def _is_checkpoint(path: str, _changed: int) -> bool:
     # Saved identities and other files share the folder; only the header is read.
-    from ..models.checkpoint import read_metadata
-
     try:
         read_metadata(path)
     except (ValueError, OSError):
