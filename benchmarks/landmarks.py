@@ -1,9 +1,9 @@
 """The 3D face: fitting, generating and drawing, on synthetic people and on the packaged photos.
 
-Synthetic people are drawn from MakeHuman's targets (not from the model's own basis) and have exact landmarks; noise
-is 2 % of the interocular distance. Truth is expressed in the model's coordinates: a head tilt that belongs to a
-person's bones counts as pose. The photos took no part in the calibration of MediaPipe's points; they were looked at
-while the priors of the fit were chosen.
+Synthetic people are drawn from MakeHuman's targets (not from the model's own basis) and have exact
+landmarks; noise is 2 % of the interocular distance. Truth is expressed in the model's coordinates: a head
+tilt that belongs to a person's bones counts as pose. The photos took no part in the calibration of
+MediaPipe's points; they were looked at while the priors of the fit were chosen.
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ def synthetic(mesh: HeadMesh, model: FaceModel, people: int = 120) -> dict[str, 
 def identities(mesh: HeadMesh, model: FaceModel, people: int = 40) -> dict[str, object]:
     """Identity shape from 1, 2, 4, 8 pictures: mean error of all 72 neutral points, interocular distances.
 
-    Two populations that the model has not seen: people drawn as for the distillation, and the milder people of the
-    training renders. The error includes what the basis cannot express.
+    Two populations that the model has not seen: people drawn as for the distillation, and the milder
+    people of the training renders. The error includes what the basis cannot express.
     """
     stored = np.load(EMBEDDING)
     drawn = People(find_data(), (stored["vertices"], stored["weights"].astype(float)))

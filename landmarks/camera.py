@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 CAMERA_DISTANCE = 12.0
-"""Camera's distance from the head's origin in interocular distances (*ours*): 0.75 m from an adult, where a headshot
-six interocular distances wide is seen under 28 degrees, like a 70 mm lens on full frame held upright."""
+"""Camera's distance from the head's origin in interocular distances (*ours*): 0.75 m from an adult, where
+a headshot six interocular distances wide is seen under 28 degrees, like a 70 mm lens on full frame held
+upright."""
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:

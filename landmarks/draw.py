@@ -49,8 +49,8 @@ def draw(
     style : str
         One of `STYLES`; a checkpoint names the style that it was trained with.
     width, height : int | None
-        Picture size, px; the landmarks' canvas where None. Another aspect never stretches or crops: the canvas is
-        scaled evenly to fit and centred.
+        Picture size, px; the landmarks' canvas where None. Another aspect never stretches or crops: the
+        canvas is scaled evenly to fit and centred.
 
     Returns
     -------
@@ -71,9 +71,9 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
 
 
 def draw_mesh72(landmarks: FaceLandmarks3D, row: int) -> np.ndarray:
-    """One face as anti-aliased coloured contours; hidden points and lines are dimmed and lie below visible ones.
+    """One face as anti-aliased coloured contours.
 
-    Line width follows the face: 1/40 of the interocular distance of the upright face, at least one pixel.
+    What the face itself hides is dimmed and lies below what is visible. Line width follows the face: 1/40 of the interocular distance of the upright face, at least one pixel.
     """
     points, visible = landmarks.points[row], landmarks.visible[row]
     image = np.zeros((landmarks.height, landmarks.width, 3), np.uint8)
@@ -113,9 +113,9 @@ def draw_kps5(landmarks: FaceLandmarks3D, row: int) -> np.ndarray:
 def draw_five_points(keypoints: np.ndarray, width: int, height: int) -> np.ndarray:
     """Five keypoints as InstantID's IdentityNet was trained to see them, to the pixel.
 
-    From its published formulas: four sticks to the nose, each a filled ellipse polygon of half width 4 between whole
-    pixels and whole degrees, the picture times 0.6, then five filled dots of radius 10; no anti-aliasing, sizes in
-    pixels whatever the canvas.
+    From its published formulas: four sticks to the nose, each a filled ellipse polygon of half width 4
+    between whole pixels and whole degrees, the picture times 0.6, then five filled dots of radius 10; no
+    anti-aliasing, sizes in pixels whatever the canvas.
 
     Parameters
     ----------

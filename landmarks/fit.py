@@ -1,14 +1,16 @@
 """Fit the 3D face to detected landmarks: pose, identity and expression; one face or several of one person.
 
-Method (*ours*, after the common practice of fitting 3D morphable models): projected Gauss-Newton on reprojection
-residuals under the perspective camera of ``landmarks/camera.py``, Gaussian priors on identity and expression, bounds
-0..1 on expression, Cauchy weights against outliers. Faces of one person share one identity shape: each face's own
-parameters are eliminated (Schur complement), so the cost grows linearly with the number of faces.
+Method (*ours*, after the common practice of fitting 3D morphable models): projected Gauss-Newton on
+reprojection residuals under the perspective camera of ``landmarks/camera.py``, Gaussian priors on identity
+and expression, bounds 0..1 on expression, Cauchy weights against outliers. Faces of one person share one
+identity shape: each face's own parameters are eliminated (Schur complement), so the cost grows linearly
+with the number of faces.
 
-MediaPipe's mesh puts its points on other places of the skin than the base mesh: its average face (the canonical face
-model that the mesh network was built on) minus ours is stored with the model as `FaceModel.facemesh_offset` and taken
-into account for 468- and 478-point input; see ``training/calibrate_facemesh.py`` for how and from which data. Pictures
-rendered from the base mesh itself have our average: fit those with ``calibrated=False``.
+MediaPipe's mesh puts its points on other places of the skin than the base mesh: its average face (the
+canonical face model that the mesh network was built on) minus ours is stored with the model as
+`FaceModel.facemesh_offset` and taken into account for 468- and 478-point input; see
+``training/calibrate_facemesh.py`` for how and from which data. Pictures rendered from the base mesh itself
+have our average: fit those with ``calibrated=False``.
 """
 
 from __future__ import annotations
@@ -96,14 +98,15 @@ class FaceFit:
     expression : np.ndarray
         (52,) ARKit coefficients in 0..1; unobservable ones are 0.
     residual : float
-        Mean distance between the fit and the given points of the inner face (no jaw contour), interocular distances
-        of this person.
+        Mean distance between the fit and the given points of the inner face (no jaw contour), interocular
+        distances of this person.
     uncertainty : Uncertainty
         How sure all this is.
     weights : np.ndarray
         (72,) in 0..1: how far each point was trusted at the end; 0 where none was given.
     offset : np.ndarray
-        (72, 3) that was added to the model's points to meet the detector's (interocular distances, head frame).
+        (72, 3) that was added to the model's points to meet the detector's (interocular distances, head
+        frame).
     """
 
     rotation: np.ndarray
@@ -129,8 +132,8 @@ class FaceFit:
         model : FaceModel
             The 3D face.
         as_detected : bool
-            True gives the places where the detector puts the points: use these to align with the picture's content.
-            False gives the model's own, as `generate` would draw them.
+            True gives the places where the detector puts the points: use these to align with the picture's
+            content. False gives the model's own, as `generate` would draw them.
 
         Returns
         -------
@@ -166,13 +169,14 @@ def to_72(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[1] not in (2, 3) or len(points) not in (468, 478, 68, 72):
         raise ValueError(
-            f"face landmarks have shape {points.shape}; 468 or 478 (MediaPipe), 68 (iBUG) or 72 points are understood"
+            f"face landmarks have shape {points.shape}; 468 or 478 (MediaPipe), 68 (iBUG) or 72 "
+            "points are understood"
         )
     result = np.full((names.POINT_COUNT, 2), np.nan)
     weights = np.ones(names.POINT_COUNT)
     facemesh = len(points) in (468, 478)
     if facemesh:
-        known = names.FACEMESH_INDEX < len(points)
+        known = len(points) > names.FACEMESH_INDEX
         result[known] = points[names.FACEMESH_INDEX[known], :2]
         weights[list(names.JAW)] = 0.4
         weights[[names.GLABELLA, names.FOREHEAD]] = 0.5
@@ -248,8 +252,8 @@ def fit_faces(
     points : Sequence[np.ndarray]
         Landmarks of each picture, as `fit_face` takes them; layouts may differ.
     weights : Sequence[float] | None
-        >= 0, how much each picture says about the identity (quality); 0 leaves the identity to the others. None is 1
-        for all.
+        >= 0, how much each picture says about the identity (quality); 0 leaves it to the others. None is
+        1 for all.
     model, shape, sigma, distance, calibrated
         As for `fit_face`.
 
@@ -379,7 +383,7 @@ class _Face:
     def linearise(
         self, identity: np.ndarray, with_expression: bool, robust: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Normal equations: own block, cross block, shared block, and the two gradients."""
+        """Return the normal equations: own, cross and shared block, and the two gradients."""
         d, k = self.distance, self.model.components
         posed = self._posed(identity)
         x, y, depth = posed[:, 0], posed[:, 1], d / (d - posed[:, 2])
@@ -491,8 +495,8 @@ def _expression_prior(names_: tuple[str, ...]) -> np.ndarray:
         stem = name.removesuffix("Left")
         if stem != name and stem + "Right" in names_ and stem not in ("jaw", "mouth"):
             j = names_.index(stem + "Right")
-            # Gaze and mouth shifts move to one side by nature; eyes look the same way by "In" on one and "Out" on the
-            # other, which this term must not fight.
+            # Gaze and mouth shifts move to one side by nature; eyes look the same way by "In" on one and
+            # "Out" on the other, which this term must not fight.
             if stem.startswith("eyeLookIn") or stem.startswith("eyeLookOut"):
                 continue
             amount = 1 / _BROWS_LIDS.get(stem, SYMMETRY_SIGMA) ** 2

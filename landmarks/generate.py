@@ -33,9 +33,10 @@ def generate(
     scale: np.ndarray | float | None = None,
     notes: tuple[str, ...] = (),
 ) -> FaceLandmarks3D:
-    """Landmarks with the reference's identity and the target's pose and expression (paper: landmark generator).
+    """Landmarks with the reference's identity and the target's pose and expression.
 
-    Any of pose, expression, position and scale may carry a leading batch dimension B; the others are repeated.
+    The paper's landmark generator. Any of pose, expression, position and scale may carry a leading batch dimension B; the others are
+    repeated.
 
     Parameters
     ----------
@@ -50,7 +51,8 @@ def generate(
     width, height : int
         Canvas, px.
     position : array-like | None
-        (2,) or (B, 2): px of the midpoint of the eyes' centres; None is the middle, a little above half height.
+        (2,) or (B, 2): px of the midpoint of the eyes' centres; None is the middle, a little above half
+        height.
     scale : array-like | None
         Scalar or (B,): px per interocular distance of the mean face; None is 0.17 of the shorter side.
     notes : tuple[str, ...]

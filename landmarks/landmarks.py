@@ -75,7 +75,7 @@ class FaceLandmarks3D:
         )
 
     def resized(self, width: int, height: int) -> FaceLandmarks3D:
-        """Fit the same faces to another canvas: scaled evenly to fit inside and centred, never stretched or cropped."""
+        """Fit the same faces to another canvas: scaled evenly and centred, never stretched or cropped."""
         scale = min(width / self.width, height / self.height)
         offset = np.array([(width - self.width * scale) / 2, (height - self.height * scale) / 2, 0.0])
         return replace(

@@ -1,7 +1,8 @@
 """The 3D face: mean, identity basis, expression basis, triangles and texture coordinates of 72 points.
 
-One small file, ``web/data/face72.safetensors``, is read here and by the web widget alike. Geometry is stored as int16
-with one scale per array (metadata ``scales``), which JavaScript reads without a decoder for half floats.
+One small file, ``web/data/face72.safetensors``, is read here and by the web widget alike. Geometry is
+stored as int16 with one scale per array (metadata ``scales``), which JavaScript reads without a decoder
+for half floats.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from . import names
 
 DATA_FILE = Path(__file__).resolve().parent.parent / "web" / "data" / "face72.safetensors"
 OBSERVABLE = 0.03
-"""Largest displacement, in interocular distances, from which an expression counts as observable at the points."""
+"""Displacement of the most moved point, in interocular distances, from which an expression is observable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,8 @@ class FaceModel:
     Attributes
     ----------
     mean : np.ndarray
-        (72, 3) float64, head frame (x to the picture's right, y up, z towards the viewer; origin between the eyes).
+        (72, 3) float64, head frame (x to the picture's right, y up, z towards the viewer; origin between
+        the eyes).
     identity : np.ndarray
         (K, 72, 3) float64; a coefficient of 1 is one standard deviation of the synthetic population.
     expression : np.ndarray
@@ -79,7 +81,7 @@ class FaceModel:
 
     @cached_property
     def observable(self) -> tuple[str, ...]:
-        """ARKit names that move at least one of the 72 points by `OBSERVABLE`; the fit leaves the others at 0."""
+        """ARKit names that move some point by `OBSERVABLE` or more; the fit leaves the others at 0."""
         reach = np.linalg.norm(self.expression, axis=2).max(1)
         return tuple(
             name for name, value in zip(self.expression_names, reach, strict=True) if value >= OBSERVABLE
@@ -121,14 +123,16 @@ class FaceModel:
             shape = np.asarray(shape, np.float64).ravel()
             if len(shape) > self.components:
                 raise ValueError(
-                    f"identity shape has {len(shape)} coefficients, the face model {self.components}; make the identity again"
+                    f"identity shape has {len(shape)} coefficients, the face model {self.components}; "
+                    "make the identity again"
                 )
             result = result + np.tensordot(shape, self.identity[: len(shape)], 1)
         if expression is not None:
             expression = np.asarray(expression, np.float64)
             if expression.shape != (len(self.expression_names),):
                 raise ValueError(
-                    f"expression must be {len(self.expression_names)} ARKit coefficients, got {expression.shape}"
+                    f"expression must be {len(self.expression_names)} ARKit coefficients, got "
+                    f"{expression.shape}"
                 )
             result = result + np.tensordot(expression, self.expression, 1)
         return result

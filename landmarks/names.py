@@ -1,7 +1,8 @@
 """Names: the 72 points, their groups, their mirror images, and what they are called by other landmark sets.
 
-Points 0..67 follow iBUG's 68-point scheme; 68, 69 are the pupils (subject's right, left), 70 the glabella and 71 the
-upper forehead. The paper's sister publication draws 72 points without publishing the four extra ones: those are *ours*.
+Points 0..67 follow iBUG's 68-point scheme; 68, 69 are the pupils (subject's right, left), 70 the glabella
+and 71 the upper forehead. The paper's sister publication draws 72 points without publishing the four extra
+ones: those are *ours*.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ INNER_LIPS = tuple(range(60, 68))
 RIGHT_PUPIL, LEFT_PUPIL, GLABELLA, FOREHEAD = 68, 69, 70, 71
 
 INNER_FACE = tuple(range(17, 68))
-"""Points that mean the same place of the skin in every view (no contour, no extras): residuals are stated on these."""
+"""Points that stay on one place of the skin in every view (no contour): residuals are stated on these."""
 
 GROUPS: dict[str, tuple[int, ...]] = {
     "jaw": JAW,
@@ -39,20 +40,24 @@ GROUPS: dict[str, tuple[int, ...]] = {
 }
 
 MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1)]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
-    + [69, 68, 70, 71]
-)
+    [
+        *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1),
+        45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+        54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
+        69, 68, 70, 71,
+    ]
+)  # fmt: skip
 """(72,) index of each point's mirror image."""
 
 FACEMESH_INDEX = np.array(
-    [127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356]
-    + [70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 4, 75, 97, 2, 326, 305]
-    + [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380]
-    + [61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87]
-    + [468, 473, 9, 10]
-)
+    [
+        127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356,
+        70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 4, 75, 97, 2, 326, 305,
+        33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+        61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
+        468, 473, 9, 10,
+    ]
+)  # fmt: skip
 """(72,) vertex of MediaPipe's face mesh for each point; the pupils exist in its 478-point version only."""
 
 KPS5_NAMES = ("right_eye", "left_eye", "nose_tip", "right_mouth_corner", "left_mouth_corner")

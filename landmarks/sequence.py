@@ -20,7 +20,9 @@ EASINGS = ("linear", "ease in and out", "ease in", "ease out")
 
 
 def fit_sequence(points: Sequence[np.ndarray | None], model: FaceModel) -> list[FaceFit | None]:
-    """Fit every frame of one person: the shape from frames spread over the sequence, then each frame on its own.
+    """Fit every frame of one person.
+
+    The shape comes from frames spread over the sequence; then each frame is fitted on its own.
 
     Parameters
     ----------
@@ -74,7 +76,8 @@ def target_from_fits(
     sizes : Sequence[tuple[int, int]]
         (width, height) of each frame, px.
     in_place : bool
-        Keep where and how large the face is in its picture; otherwise the default place and size of the canvas.
+        Keep where and how large the face is in its picture; otherwise the default place and size of the
+        canvas.
 
     Returns
     -------
@@ -171,7 +174,8 @@ def interpolate(
     a, b = first[-1], last[0]
     if (a.width, a.height) != (b.width, b.height):
         raise ValueError(
-            f"the canvases differ ({a.width} x {a.height} and {b.width} x {b.height}); make both on one canvas size"
+            f"the canvases differ ({a.width} x {a.height} and {b.width} x {b.height}); make both on "
+            "one canvas size"
         )
     t = np.linspace(0.0, 1.0, count)
     t = {

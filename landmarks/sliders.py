@@ -1,6 +1,7 @@
 """Artists' sliders: from words to ARKit coefficients, and the limits of anatomy.
 
-The table itself is ``web/data/sliders.json``, read here and by the web widget. Names, gains and limits are *ours*.
+The table itself is ``web/data/sliders.json``, read here and by the web widget. Names, gains and limits are
+*ours*.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class SliderTable:
         raise ValueError(f"preset '{name}' is unknown; known: {', '.join(p.id for p in self.presets)}")
 
     def checked(self, values: Mapping[str, float]) -> dict[str, float]:
-        """All slider values, defaults filled in; unknown names and values that are not numbers raise ValueError."""
+        """Fill in defaults; unknown names and values that are not numbers raise ValueError."""
         result = {slider.id: slider.default for slider in self.sliders}
         for name, value in values.items():
             if name not in result:

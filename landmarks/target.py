@@ -48,7 +48,8 @@ def generate_for(
 ) -> FaceLandmarks3D:
     """Landmarks from everything that an artist may give; see the node Generate Landmarks.
 
-    Sliders are offsets: degrees and shifts add to the target's, the size multiplies it, expressions add to it.
+    Sliders are offsets: degrees and shifts add to the target's, the size multiplies it, expressions add to
+    it.
 
     Parameters
     ----------
@@ -83,7 +84,8 @@ def generate_for(
     short = min(width, height)
     position = np.broadcast_to(DEFAULT_CENTRE, (count, 2)) if target.position is None else target.position
     scale = np.full(count, DEFAULT_SCALE) if target.scale is None else target.scale
-    position = (position + [values["position_x"] / 2, -values["position_y"] / 2]) * [width, height]
+    shift = np.array([values["position_x"] / 2, -values["position_y"] / 2])
+    position = (position + shift) * [width, height]
     scale = np.maximum(scale * max(values["scale"], 0.01), 1e-3) * short
 
     notes: list[str] = []
@@ -99,7 +101,7 @@ def generate_for(
             row_notes += raw_notes
         rows.append(row)
         notes += row_notes
-    pose = target.pose + [values["yaw"], values["pitch"], values["roll"]]
+    pose = target.pose + np.array([values["yaw"], values["pitch"], values["roll"]])
     return generate(
         model, shape, pose, np.array(rows), width, height, position, scale, notes=tuple(dict.fromkeys(notes))
     )

@@ -10,8 +10,8 @@ from .model import FaceModel
 def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06) -> np.ndarray:
     """Tell visible points from self-occluded ones (*ours*).
 
-    A point is hidden when every triangle around it faces away, or when another triangle covers it and lies nearer to
-    the viewer by more than ``tolerance``; a pupil also under closed lids.
+    A point is hidden when every triangle around it faces away, or when another triangle covers it and lies
+    nearer to the viewer by more than ``tolerance``; a pupil also under closed lids.
 
     Parameters
     ----------

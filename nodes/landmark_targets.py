@@ -177,6 +177,6 @@ def shape_and_expression(
 
 
 def input_file(text: str) -> Path:
-    """A file named by a full path, or by one inside ComfyUI's input folder."""
+    """Find a file named by a full path, or by one inside ComfyUI's input folder."""
     path = Path(text.strip().strip('"')).expanduser()
     return path if path.is_absolute() else Path(folder_paths.get_input_directory()) / path

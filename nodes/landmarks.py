@@ -32,7 +32,10 @@ from .landmark_targets import (
 )
 from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, Identity, ReferenceFaces
 
-_STYLE_TOOLTIP = "How the landmarks are drawn: mesh72 is this pack's coloured contours; kps5 is InstantID's five points and sticks."
+_STYLE_TOOLTIP = (
+    "How the landmarks are drawn: mesh72 is this pack's coloured contours; kps5 is InstantID's five points and "
+    "sticks."
+)
 
 
 def advanced(widget: Any) -> Any:
@@ -53,7 +56,8 @@ def canvas_inputs() -> list[Any]:
             min=64,
             max=8192,
             step=8,
-            tooltip=f"{name.capitalize()} of the canvas in pixels: use the {name} of the picture you generate.",
+            tooltip=f"{name.capitalize()} of the canvas in pixels: use the {name} of the picture you "
+            "generate.",
         )
         for name in ("width", "height")
     ]
@@ -130,7 +134,7 @@ def result(
 
 
 def landmark_outputs() -> list[Any]:
-    """The three outputs that `result` fills."""
+    """Return the three outputs that `result` fills."""
     return [
         FaceLandmarks3D.Output(
             display_name="landmarks", tooltip="For Apply HiFi-Net and the other landmark nodes."
@@ -178,7 +182,8 @@ def person_inputs() -> list[Any]:
         ReferenceFaces.Input(
             "references",
             optional=True,
-            tooltip="Whose face shape to use where no identity is connected: photos of one person, fitted together.",
+            tooltip="Whose face shape to use where no identity is connected: photos of one person, "
+            "fitted together.",
         ),
     ]
 
@@ -190,7 +195,8 @@ def place_input() -> Any:
         optional=True,
         options=list(PLACES),
         default=PLACES[0],
-        tooltip="canvas: the face goes to the middle of the canvas. as in the target: it keeps the place and size that "
+        tooltip="canvas: the face goes to the middle of the canvas. as in the target: it keeps the "
+        "place and size that "
         "it has in the target picture. The sliders for place and size move it from there.",
     )
 
@@ -207,8 +213,10 @@ class GenerateLandmarks(io.ComfyNode):
             display_name="Generate Landmarks",
             category=CATEGORY,
             description=(
-                "Make 3D face landmarks that carry the face shape of your references and the pose and expression that "
-                "you ask for: with the sliders, with a target photo, or with a photo and the sliders on top of it. "
+                "Make 3D face landmarks that carry the face shape of your references and the pose "
+                "and expression that "
+                "you ask for: with the sliders, with a target photo, or with a photo and the sliders "
+                "on top of it. "
                 "A batch of target pictures gives a batch of landmarks."
             ),
             inputs=[
@@ -232,7 +240,8 @@ class GenerateLandmarks(io.ComfyNode):
                 io.Image.Input(
                     "target_image",
                     optional=True,
-                    tooltip="A photo, or several, whose pose and expression to take over. Needs the analyzer. "
+                    tooltip="A photo, or several, whose pose and expression to take over. Needs the "
+                    "analyzer. "
                     "The sliders add to it.",
                 ),
                 FaceAnalyzer.Input(
@@ -255,7 +264,8 @@ class GenerateLandmarks(io.ComfyNode):
                         host.Input(
                             "target_host_landmarks",
                             optional=True,
-                            tooltip="Face landmarks of ComfyUI's own face nodes; the first face of every frame.",
+                            tooltip="Face landmarks of ComfyUI's own face nodes; the first face of "
+                            "every frame.",
                         )
                     ]
                     if host_has_face_landmarks()
@@ -268,7 +278,8 @@ class GenerateLandmarks(io.ComfyNode):
                         multiline=True,
                         default="",
                         placeholder='{"jawOpen": 0.4}',
-                        tooltip="Raw ARKit coefficients as JSON, from 0 to 1. They replace what the sliders and the "
+                        tooltip="Raw ARKit coefficients as JSON, from 0 to 1. They replace what the "
+                        "sliders and the "
                         "target say for these names.",
                     )
                 ),
@@ -328,7 +339,7 @@ class GenerateLandmarks(io.ComfyNode):
 def with_own_expression(
     target: Target | None, own: np.ndarray | None, keep: float, model: FaceModel
 ) -> Target | None:
-    """What lies below the sliders, for the face widget."""
+    """Return what lies below the sliders, for the face widget."""
     if own is None or keep <= 0:
         return target
     if target is None:
@@ -352,7 +363,8 @@ class LandmarksFromPhoto(io.ComfyNode):
             display_name="Landmarks From Photo",
             category=CATEGORY,
             description=(
-                "Read the 3D landmarks of a face in a photo: that person's own shape, pose and expression, on a "
+                "Read the 3D landmarks of a face in a photo: that person's own shape, pose and "
+                "expression, on a "
                 "canvas of the photo's size. The picture shows how well they sit."
             ),
             inputs=[
@@ -427,7 +439,8 @@ class LandmarkSequence(io.ComfyNode):
             display_name="Landmark Sequence",
             category=CATEGORY,
             description=(
-                "Let a video or a face capture move a person's face: one face of landmarks for every frame, smoothed "
+                "Let a video or a face capture move a person's face: one face of landmarks for every "
+                "frame, smoothed "
                 "over time. Use a latent batch of the same length."
             ),
             inputs=[
@@ -449,7 +462,8 @@ class LandmarkSequence(io.ComfyNode):
                     optional=True,
                     default="",
                     placeholder="capture.csv",
-                    tooltip="Instead of frames: a Live Link Face CSV or ARKit JSON file, a full path or one inside "
+                    tooltip="Instead of frames: a Live Link Face CSV or ARKit JSON file, a full path "
+                    "or one inside "
                     "ComfyUI's input folder.",
                 ),
                 io.Float.Input(
@@ -477,7 +491,8 @@ class LandmarkSequence(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     display_mode=io.NumberDisplay.slider,
-                    tooltip="How much of the head's rotation to take over: 1 all, 0 none, below 0 the opposite way.",
+                    tooltip="How much of the head's rotation to take over: 1 all, 0 none, below 0 "
+                    "the opposite way.",
                 ),
                 place_input(),
                 *pick_inputs(),
@@ -488,7 +503,8 @@ class LandmarkSequence(io.ComfyNode):
                         default=1,
                         min=1,
                         max=240,
-                        tooltip="Use every n-th frame: a capture at 60 frames a second and n = 5 gives 12 a second.",
+                        tooltip="Use every n-th frame: a capture at 60 frames a second and n = 5 "
+                        "gives 12 a second.",
                     )
                 ),
                 advanced(
@@ -572,7 +588,8 @@ class InterpolateLandmarks(io.ComfyNode):
             display_name="Interpolate Landmarks",
             category=CATEGORY,
             description=(
-                "Make the faces between two: pose, expression, place and size change evenly from the first to the "
+                "Make the faces between two: pose, expression, place and size change evenly from the "
+                "first to the "
                 "last. Use a latent batch of the same length."
             ),
             inputs=[
@@ -611,7 +628,8 @@ class ExpressionSheet(io.ComfyNode):
             display_name="Expression Sheet",
             category=CATEGORY,
             description=(
-                "Make a batch of landmarks that shows one person in several expressions, for a character sheet. "
+                "Make a batch of landmarks that shows one person in several expressions, for a "
+                "character sheet. "
                 "Use a latent batch of the same length."
             ),
             inputs=[
@@ -679,7 +697,8 @@ class DrawLandmarks(io.ComfyNode):
             display_name="Draw Landmarks",
             category=CATEGORY,
             description=(
-                "Draw landmarks at any size, for example for a ControlNet that reads InstantID's five points. "
+                "Draw landmarks at any size, for example for a ControlNet that reads InstantID's "
+                "five points. "
                 "Another aspect leaves room at the sides; nothing is stretched or cut off."
             ),
             inputs=[

@@ -1,11 +1,14 @@
-"""Calibrate MediaPipe's mesh points against the 72-point face: writes ``facemesh_offset`` into the face model's file.
+"""Calibrate MediaPipe's mesh points against the 72-point face.
+
+Writes ``facemesh_offset`` into the face model's file.
 
 Data: one file, MediaPipe's ``canonical_face_model.obj`` (Apache-2.0, in its repository under
-``mediapipe/tasks/cc/vision/face_geometry/data``, sha256 below), the average face that its mesh network was built on. No
-photo takes part, so that photos can test the result. Method (*ours*): the canonical face's 72 points are moved, turned
-and scaled onto our mean face (least squares; jaw contour at weight 0.2, pupils at 0, glabella and forehead at 0.5); what
-is left is the offset. Without it the fit explains the difference between the two averages by pose and expression: heads
-that look straight into the camera read 10 to 20 degrees of pitch and lowered brows. Usage::
+``mediapipe/tasks/cc/vision/face_geometry/data``, sha256 below), the average face that its mesh network was
+built on. No photo takes part, so that photos can test the result. Method (*ours*): the canonical face's 72
+points are moved, turned and scaled onto our mean face (least squares; jaw contour at weight 0.2, pupils at
+0, glabella and forehead at 0.5); what is left is the offset. Without it the fit explains the difference
+between the two averages by pose and expression: heads that look straight into the camera read 10 to 20
+degrees of pitch and lowered brows. Usage::
 
     python -m hifi_portrait.training.calibrate_facemesh canonical_face_model.obj [face72.safetensors]
 """
@@ -84,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     size = pack(args.model, arrays, metadata)
     shift = np.linalg.norm(arrays["facemesh_offset"][list(names.INNER_FACE)], axis=1)
     print(
-        f"{args.model}: {size} bytes; inner face shifted by {shift.mean():.3f} interocular distances on average"
+        f"{args.model}: {size} bytes; inner face shifted by {shift.mean():.3f} interocular distances "
+        "on average"
     )
     return 0
 

