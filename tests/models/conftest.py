@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from hifi_portrait.models import HiFiPortrait
-from safetensors.torch import save_file
 
 from tests.models.networks import SMALL, random_portrait, randomise
-from tests.models.reference import ReferenceAdapter, diffusers_controlnet
+from tests.models.parity import write_instantid_files
 
 
 @pytest.fixture(scope="session")
@@ -20,15 +19,7 @@ def small() -> HiFiPortrait:
 @pytest.fixture(scope="session")
 def instantid_files(tmp_path_factory) -> tuple[Path, Path]:
     """IdentityNet's and the adapter's file, in InstantID's formats, with random weights of SMALL's sizes."""
-    folder = tmp_path_factory.mktemp("instantid")
-    controlnet = diffusers_controlnet(SMALL)
-    randomise(controlnet, 11)
-    save_file(controlnet.state_dict(), folder / "diffusion_pytorch_model.safetensors")
-    adapter = ReferenceAdapter(SMALL, seed=12)
-    torch.save(
-        {"image_proj": adapter.image_proj, "ip_adapter": adapter.ip_adapter}, folder / "ip-adapter.bin"
-    )
-    return folder / "diffusion_pytorch_model.safetensors", folder / "ip-adapter.bin"
+    return write_instantid_files(tmp_path_factory.mktemp("instantid"))
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from hifi_portrait.models import DetailTokens, FaceBatch, HiFiNetConfig, HiFiPor
 from hifi_portrait.models.hifi_net import HiFiNet
 from hifi_portrait.models.layers import shrink_coordinates
 
-from tests.models.networks import OTHER, SMALL, random_faces, random_inputs, random_portrait
-from tests.models.reference import added_conditions, diffusers_controlnet
+from tests.models.networks import OTHER, SMALL, random_faces, random_inputs
+from tests.models.parity import controlnet_difference
 
 
 def outputs_of(portrait, faces, inputs):
@@ -42,27 +42,7 @@ def doubled(portrait, faces, inputs):
 @pytest.mark.parametrize("config", [SMALL, OTHER], ids=["sdxl-like", "other"])
 @pytest.mark.parametrize("size", [(16, 16), (12, 20)], ids=str)
 def test_trunk_equals_diffusers_controlnet(config, size):
-    portrait = random_portrait(config, seed=3, fusion_at_zero=True)
-    reference = diffusers_controlnet(config)
-    state = portrait.hifi_net.state_dict()
-    reference.load_state_dict({k: v for k, v in state.items() if ".fusion." not in k}, strict=True)
-    inputs = random_inputs(config, 2, *size)
-    inputs["y"], added = added_conditions(config, inputs["y"])
-    tokens, detail = portrait.refiner(random_faces(config, 3))
-    tokens = tokens.expand(2, -1, -1)
-    ours = portrait.hifi_net(context=tokens, detail=detail, **inputs)
-    with torch.no_grad():
-        down, mid = reference(
-            inputs["x"],
-            inputs["timesteps"],
-            tokens,
-            inputs["hint"],
-            added_cond_kwargs=added,
-            return_dict=False,
-        )
-    assert ours.mid.abs().max() > 0.1
-    for a, b in zip((*ours.down, ours.mid), (*down, mid), strict=True):
-        assert (a - b).abs().max() <= 1e-5
+    assert controlnet_difference(config, *size) <= 1e-5
 
 
 def test_sdxl_trunk_has_the_names_and_shapes_of_diffusers_controlnet():

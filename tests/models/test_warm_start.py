@@ -2,7 +2,6 @@
 
 import pickle
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -10,19 +9,10 @@ from hifi_portrait.cli import main
 from hifi_portrait.models import FaceBatch, HiFiNetConfig, build
 from hifi_portrait.models.checkpoint import CheckpointError, load, read_metadata
 from hifi_portrait.models.warm_start import convert_instantid, init_from_base, trunk_from_base
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from tests.models.networks import OTHER, SMALL, random_inputs, randomise
-from tests.models.reference import (
-    Decoupled,
-    Plain,
-    ReferenceAdapter,
-    added_conditions,
-    diffusers_controlnet,
-    diffusers_unet,
-)
-
-SCALE = 0.8
+from tests.models.networks import OTHER, SMALL, random_inputs
+from tests.models.parity import instantid_parts, noise_difference
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["as published", "with extra layers"])
@@ -36,10 +26,7 @@ def converted(request, instantid_files, tmp_path_factory):
 @pytest.fixture(scope="module")
 def reference(instantid_files):
     """InstantID's parts with the same weights."""
-    controlnet = diffusers_controlnet(SMALL)
-    controlnet.load_state_dict(load_file(instantid_files[0]), strict=True)
-    adapter = ReferenceAdapter(SMALL, seed=12)
-    return controlnet.requires_grad_(False), adapter
+    return instantid_parts(instantid_files)
 
 
 def test_sizes_are_found_in_the_files(converted):
@@ -97,57 +84,6 @@ def test_several_references_are_the_mean_embedding(converted, reference):
 def test_noise_prediction_equals_instantid(converted, reference, seed):
     """A whole UNet pass: ControlNet on the face tokens, text and face apart in the UNet's attention."""
     assert noise_difference(converted, reference, seed) <= 1e-5
-
-
-def noise_difference(portrait, reference, seed: int) -> float:
-    """Return the largest difference of the noise prediction, relative to its largest value if above 1."""
-    controlnet, adapter = reference
-    generator = torch.Generator().manual_seed(seed)
-    unet = diffusers_unet(SMALL).requires_grad_(False)
-    randomise(unet, 20 + seed)
-    inputs = random_inputs(SMALL, seed=seed)
-    inputs["y"], added = added_conditions(SMALL, inputs["y"])
-    embedding = torch.randn((1, SMALL.embedding_dim), generator=generator) * 3
-    text = torch.randn((2, 7, SMALL.context_dim), generator=generator)
-    crop = portrait.config.crop_size
-    blank = torch.zeros(1, 3, crop, crop)
-    tokens, detail = portrait.refiner(FaceBatch(blank, blank, embedding, torch.ones(1)))
-
-    def predict(face, down, mid):
-        return unet(
-            inputs["x"],
-            inputs["timesteps"],
-            (text, face.expand(2, -1, -1)),
-            added_cond_kwargs=added,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=mid,
-            return_dict=False,
-        )[0]
-
-    adapter.install(unet, SCALE)
-    face = adapter.tokens(embedding)
-    down, mid = controlnet(
-        inputs["x"],
-        inputs["timesteps"],
-        face.expand(2, -1, -1),
-        inputs["hint"],
-        added_cond_kwargs=added,
-        return_dict=False,
-    )
-    wanted = predict(face, down, mid)
-
-    processors, index = {}, 0
-    for name in unet.attn_processors:
-        processors[name] = Plain()
-        if name.endswith("attn2.processor"):
-            processors[name] = Decoupled(partial(portrait.identity_attention.keys_values, index), SCALE)
-            index += 1
-    assert index == len(SMALL.identity_layers())
-    unet.set_attn_processor(processors)
-    residuals = portrait.hifi_net(context=tokens.expand(2, -1, -1), detail=detail, **inputs)
-    ours = predict(tokens, residuals.down, residuals.mid)
-    assert wanted.abs().max() > 0.1
-    return float((ours - wanted).abs().max()) / max(1.0, float(wanted.abs().max()))
 
 
 def test_command_line(instantid_files, tmp_path, capsys):
