@@ -13,6 +13,7 @@ import numpy as np
 from .analyzer import DetectedFace
 from .crop import CROP_SIZE, in_crop
 from .geometry import head_pose, warp
+from .occlusion import clear_share
 from .records import Quality
 from .thresholds import Threshold
 
@@ -61,6 +62,8 @@ def measure(
     hull = np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(np.round(points[:, :2]).astype(np.int32)), 1)
     inside = warp(np.full(image.shape[:2], 255, np.uint8), matrix, CROP_SIZE) > 127
+    # The mask is soft at its edge, and the outline is that edge: only what is clearly something else counts.
+    shown = inside & (mask > 0.25)
     # The outline belongs half to the background: measure within.
     skin = cv2.erode(hull, np.ones((9, 9), np.uint8)).astype(bool) & inside
     light = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
@@ -69,7 +72,9 @@ def measure(
         sharpness=_sharpness(light, skin),
         exposure=_exposure(light[skin]),
         frontality=_frontality(face.landmarks),
-        completeness=_completeness(hull.astype(bool), inside, mask) * face.presence,
+        completeness=_completeness(hull.astype(bool), shown)
+        * clear_share(crop, points, shown)
+        * face.presence,
         agreement=1.0,
         score=0.0,
     )
@@ -133,12 +138,9 @@ def _sharpness(light: np.ndarray, skin: np.ndarray) -> float:
     return float(np.clip((np.log(value) - low) / (high - low), 0.0, 1.0))
 
 
-def _completeness(hull: np.ndarray, inside: np.ndarray, mask: np.ndarray) -> float:
+def _completeness(hull: np.ndarray, shown: np.ndarray) -> float:
     """Share of the face's outline that lies in the picture and shows a person."""
-    if not hull.any():
-        return 0.0
-    # The mask is soft at its edge, and the outline is that edge: only what is clearly something else counts.
-    return float((inside & (mask > 0.25))[hull].mean())
+    return float(shown[hull].mean()) if hull.any() else 0.0
 
 
 def _exposure(light: np.ndarray) -> float:

@@ -63,3 +63,38 @@ def test_agreement_compares_with_the_others(analyzer, person):
     together = {f.source: f.quality for f in load_references(person, analyzer).faces}
     assert together["obama2.jpg"].agreement < 1
     assert together["obama2.jpg"].score < rate(analyzer, person[1].pixels).score
+
+
+def covered(image, face, kind):
+    """Hide part of a face: a paper mask over the mouth, a board over one half, sunglasses."""
+    out = image.copy()
+    x0, y0, x1, y1 = face.box.astype(int)
+    nose = int(face.keypoints[2, 1])
+    if kind == "mask":
+        out[nose + 10 : y1 + 10, x0:x1] = (230, 235, 240)
+    elif kind == "board":
+        out[y0:y1, x0 : (x0 + x1) // 2] = (60, 90, 60)
+    elif kind == "sunglasses":
+        for x, y in face.keypoints[:2].astype(int):
+            out[y - 28 : y + 42, x - 52 : x + 52] = (10, 10, 12)
+    return out
+
+
+@pytest.mark.parametrize(("kind", "most"), [("mask", 0.65), ("board", 0.8), ("sunglasses", 0.92)])
+def test_what_covers_a_face_lowers_completeness(analyzer, pictures, kind, most):
+    image = pictures["obama"].pixels
+    face = analyzer.analyze(image, "")[0]
+    assert rate(analyzer, covered(image, face, kind)).completeness < most
+
+
+@pytest.mark.parametrize(
+    "tint", [(1, 1, 1), (0.35, 0.35, 0.35), (1.2, 0.95, 0.7), (0.8, 0.95, 1.2), "grey"], ids=str
+)
+@pytest.mark.parametrize("name", ["obama", "obama2", "obama3", "biden"])
+def test_light_covers_nothing(analyzer, pictures, name, tint):
+    image = pictures[name].pixels
+    if tint == "grey":
+        changed = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    else:
+        changed = (image * np.array(tint)).clip(0, 255).astype(np.uint8)
+    assert rate(analyzer, changed).completeness > 0.9
