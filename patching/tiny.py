@@ -1,8 +1,8 @@
 """The tiny portrait model as ComfyUI's own MODEL, CLIP and VAE.
 
 One safetensors file holds the base UNet (a `comfy.model_base.SDXL` of tiny size, v-prediction on a cosine
-schedule), the word embeddings and the picture codec. It works with the standard KSampler, CLIP Text Encode and
-VAE Decode. *Ours*: the paper has only SDXL; this model proves the method on any machine.
+schedule), the word embeddings and the picture codec. It works with the standard KSampler, CLIP Text Encode
+and VAE Decode. *Ours*: the paper has only SDXL; this model proves the method on any machine.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _SIZE_EMBEDDINGS = 6 * 256  # SDXL appends embeddings of six picture sizes to th
 class TinyBaseConfig:
     """Sizes of the tiny base model; written into the file's metadata.
 
-    ``transformer_depth`` counts from the finest level, one number for each residual block of the encoder, as in
-    ComfyUI's UNet.
+    ``transformer_depth`` counts from the finest level, one number for each residual block of the encoder, as
+    in ComfyUI's UNet.
     """
 
     latent_channels: int = 32
@@ -129,7 +129,7 @@ class TinyVAE:
         return ((pictures + 1) / 2).clamp(0, 1).movedim(1, -1).to(self.output_device)
 
     def encode(self, pixel_samples: Tensor) -> Tensor:
-        """Latents (B, C, H//8, W//8) of pictures (B, H, W, 3) in 0..1, cropped about the centre to multiples of 8."""
+        """Latents (B, C, H//8, W//8) of pictures (B, H, W, 3) in 0..1, centred on multiples of 8."""
         device = self._load()
         height, width = (n // PATCH * PATCH for n in pixel_samples.shape[1:3])
         top, left = ((n % PATCH) // 2 for n in pixel_samples.shape[1:3])
@@ -159,12 +159,12 @@ class TinyVAE:
         """None: no time axis."""
 
     def get_sd(self) -> dict[str, Tensor]:
-        """The codec's weights."""
+        """Return the codec's weights."""
         return self.first_stage_model.state_dict()
 
 
 def model_config(config: TinyBaseConfig, codec: TinyCodec | None = None) -> comfy.supported_models.SDXL:
-    """The host's description of the base model: SDXL of our size, 32 latent channels, cosine schedule."""
+    """Return the host's description of the base model: SDXL of our size, cosine schedule."""
     description = comfy.supported_models.SDXL(config.unet_config())
     description.sampling_settings = {"beta_schedule": "cosine"}
     description.latent_format = TinyLatent(codec)
@@ -172,8 +172,9 @@ def model_config(config: TinyBaseConfig, codec: TinyCodec | None = None) -> comf
 
 
 def build_base(config: TinyBaseConfig, codec: TinyCodec | None = None) -> comfy.model_base.SDXL:
-    """The host-native base model with uninitialised weights."""
-    # Not through the description's own get_model: that takes more than four latent channels for an inpainting model.
+    """Return the host-native base model with uninitialised weights."""
+    # Not through the description's own get_model: that takes more than four latent channels for an
+    # inpainting model.
     return comfy.model_base.SDXL(
         model_config(config, codec), model_type=comfy.model_base.ModelType.V_PREDICTION
     )

@@ -1,7 +1,7 @@
 """What the tiny model understands of a prompt: a few words for background, clothes and light.
 
-The tiny base is not conditioned on language but on *concepts* such as "blue background". This module reads them
-out of a prompt and embeds them. *Ours*; the paper uses SDXL's two text encoders.
+The tiny base is not conditioned on language but on *concepts* such as "blue background". This module reads
+them out of a prompt and embeds them. *Ours*; the paper uses SDXL's two text encoders.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ LENGTH = 8
 PADDING = len(CONCEPTS)
 
 _COLOUR_WORDS = {c: c for c in COLOURS} | {
-    "gray": "grey", "silver": "grey", "turquoise": "teal", "cyan": "teal", "violet": "purple", "magenta": "pink",
-    "golden": "yellow", "beige": "brown",
+    "gray": "grey", "silver": "grey", "turquoise": "teal", "cyan": "teal", "violet": "purple",
+    "magenta": "pink", "golden": "yellow", "beige": "brown",
 }  # fmt: skip
 _BACKGROUND_WORDS = frozenset({"background", "backdrop", "wall", "studio"})
 _CLOTHES_WORDS = frozenset(
@@ -45,8 +45,8 @@ _CLOTHES_WORDS = frozenset(
 )
 _LIGHT_WORDS = frozenset({"light", "lighting", "lit", "lights", "sunlight"})
 _LIGHT_CONCEPTS = {w: w for w in LIGHTS} | {
-    "top": "above", "overhead": "above", "frontal": "front", "diffuse": "soft", "harsh": "hard", "cold": "cool",
-    "dark": "dim", "low": "dim",
+    "top": "above", "overhead": "above", "frontal": "front", "diffuse": "soft", "harsh": "hard",
+    "cold": "cool", "dark": "dim", "low": "dim",
 }  # fmt: skip
 
 
@@ -56,7 +56,8 @@ def parse_prompt(text: str) -> list[str]:
     Parameters
     ----------
     text : str
-        Any prompt. Phrases are separated by commas, full stops, "and", "with"; brackets and weights are ignored.
+        Any prompt. Phrases are separated by commas, full stops, "and", "with"; brackets and weights are
+        ignored.
 
     Returns
     -------
@@ -66,7 +67,8 @@ def parse_prompt(text: str) -> list[str]:
     Notes
     -----
     Unknown words are skipped: "portrait of a woman, blue wall, soft light from the left" gives
-    ``["background blue", "light soft", "light left"]``. Hair, age and the like are identity and come from references.
+    ``["background blue", "light soft", "light left"]``. Hair, age and the like are identity and come from
+    references.
     """
     found: list[str] = []
     for phrase in re.split(r"[,.;\n]|\band\b|\bwith\b", text.lower()):
@@ -143,7 +145,7 @@ class TinyWords:
         return TinyWords(self.cond_stage_model)
 
     def clip_layer(self, layer_idx: int) -> None:
-        """Accepted for CLIP Set Last Layer; there is only one layer."""
+        """Return accepted for CLIP Set Last Layer; there is only one layer."""
 
     def tokenize(self, text: str, return_word_ids: bool = False, **_: object) -> dict[str, list[int]]:
         """Concept numbers of a prompt, under the key ``"concepts"``."""
@@ -166,7 +168,7 @@ class TinyWords:
         add_dict: dict[str, object] | None = None,
         show_pbar: bool = True,
     ) -> list[list[object]]:
-        """The CONDITIONING list that CLIP Text Encode passes on."""
+        """Return the CONDITIONING list that CLIP Text Encode passes on."""
         with torch.no_grad():
             context, pooled = self.cond_stage_model(torch.tensor([tokens["concepts"]]))
         return [[context, {"pooled_output": pooled, **(add_dict or {})}]]

@@ -102,7 +102,7 @@ class Batch:
 
 
 def face_batch(people: PreparedPeople, rows: np.ndarray) -> FaceBatch:
-    """References (B, N) by row, as the refiner reads them."""
+    """Return References (B, N) by row, as the refiner reads them."""
     return FaceBatch(
         crops=to_signed(people.crop[rows]),
         coords=torch.from_numpy(np.moveaxis(people.crop_coords[rows], -1, -3).astype(np.float32) / 255),

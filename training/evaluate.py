@@ -1,8 +1,8 @@
-"""Measure the tiny model on people it never saw: likeness by number of references, pose, expression, detection.
+"""Measure the tiny model on people it never saw: likeness, pose, expression, detection.
 
-Each of P held-out people has one target scene, up to four references and some held-out pictures that nobody but the
-judges sees. Landmarks are made from the shape that is fitted to the *references*, with the target's pose,
-expression and place; never from the target's own shape.
+Each of P held-out people has one target scene, up to four references and some held-out pictures that nobody
+but the judges sees. Landmarks are made from the shape that is fitted to the *references*, with the target's
+pose, expression and place; never from the target's own shape.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from .batches import PreparedPeople, face_batch, to_signed
 from .losses import SmallRecognizer, aligned_crops
 from .prepare import embed
 from .synthetic.dataset import load_shards
-from .system import TinySystem, tiny
 from .system import TinyCodec as Codec
+from .system import TinySystem, tiny
 from .trainer import to_bytes
 
 TARGET, REFERENCES, HELD_OUT = 1, (2, 3, 4, 5), (0, 6, 7)
@@ -82,7 +82,7 @@ def sface_judge(recognizer: Path, population: tuple[np.ndarray, np.ndarray]) -> 
 
 
 def small_judge(network: SmallRecognizer, population: tuple[np.ndarray, np.ndarray]) -> Judge:
-    """A small recognizer trained on other people, which the model has never met: no condition, no loss."""
+    """Return a small recognizer trained on other people: no condition, no loss of the model."""
 
     def embed_all(images: np.ndarray, points: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -125,7 +125,7 @@ class Trial:
         )
 
     def landmarks(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Points (P, 72, 3), drawings and canonical maps from the shape fitted to the first `count` references."""
+        """Points (P, 72, 3), drawings and maps, of the shape fitted to the first `count` references."""
         model = FaceModel.load()
         points, hints, maps = [], [], []
         for i, found in enumerate(self.reference_points):
@@ -214,7 +214,7 @@ def mean_and_error(values: np.ndarray) -> dict[str, float]:
 
 
 def control(painted: Painted, trial: Trial, analyzer: FaceAnalyzer) -> dict[str, float]:
-    """Detection rate, pose error and expression correlation of painted pictures, through FaceMesh and our fit."""
+    """Return detection rate, pose error and expression correlation, through FaceMesh and our fit."""
     model = FaceModel.load()
     poses, wanted_poses, fitted, wanted = [], [], [], []
     found = 0
@@ -262,8 +262,9 @@ def evaluate(
     Returns
     -------
     tuple
-        JSON-able figures: for each judge ceiling, floor, similarity by count with standard errors, the paired gain
-        of the most over one reference, the copying gap; control figures; seconds. And the painted pictures by name.
+        JSON-able figures: for each judge ceiling, floor, similarity by count with standard errors, the
+        paired gain of the most over one reference, the copying gap; control figures; seconds. And the
+        painted pictures by name.
     """
     painted = {"0": paint(system, trial, 0, steps, cfg)}
     painted |= {str(n): paint(system, trial, n, steps, cfg) for n in counts}
@@ -296,6 +297,6 @@ def evaluate(
 
 
 def provenance(folder: Path = tiny.ASSETS) -> dict[str, object]:
-    """What the shipped base says about its training."""
+    """Return what the shipped base says about its training."""
     with safe_open(str(folder / tiny.BASE_FILE.name), "pt") as file:
         return json.loads((file.metadata() or {}).get("provenance", "{}"))

@@ -1,4 +1,4 @@
-"""Figures and contact sheets of the shipped tiny model; used by the command line and by ``benchmarks/tiny.py``."""
+"""Figures and contact sheets of the shipped tiny model, for command line and benchmark."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def measure(
 
 
 def contact_sheet(path: Path, trial: Trial, painted: dict[str, Painted], people: int = 12) -> None:
-    """Rows of people: four references as the network sees them, landmarks, base, one and four references, truth.
+    """Draw people: four references, landmarks, base, one and four references, truth.
 
-    Two people stand side by side in a row.
+    References are as the network sees them. Two people stand side by side in a row.
     """
     data, rows = trial.people, trial.rows[:people]
     hints = trial.landmarks(4)[1][:people]

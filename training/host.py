@@ -20,8 +20,8 @@ def add_comfyui_to_path(cpu: bool = True) -> Path:
     Returns
     -------
     Path
-        The ComfyUI folder: ``COMFYUI_PATH``, or the development copy in ``.dev/host/ComfyUI``, or the folder two
-        levels up when the pack lies in ``custom_nodes``.
+        The ComfyUI folder: ``COMFYUI_PATH``, or the development copy in ``.dev/host/ComfyUI``, or the folder
+        two levels up when the pack lies in ``custom_nodes``.
 
     Raises
     ------

@@ -11,7 +11,13 @@ from ..faces.geometry import similarity_2d
 
 
 def weighted_v_loss(
-    out: Tensor, v: Tensor, face: Tensor, alpha: Tensor, face_weight: float, snr_limit: float
+    out: Tensor,
+    v: Tensor,
+    face: Tensor,
+    alpha: Tensor,
+    channel: Tensor,
+    face_weight: float,
+    snr_limit: float,
 ) -> Tensor:
     """Squared error of v, heavier on the face, lighter at steps with almost no noise.
 
@@ -23,6 +29,8 @@ def weighted_v_loss(
         (B, 1, h, w) 1 on the face.
     alpha : Tensor
         (B, 1, 1, 1) signal's share.
+    channel : Tensor
+        (C,) weight of each channel, of mean 1.
     face_weight : float
         Weight of the face beyond the rest's; weights are then brought to mean 1.
     snr_limit : float
@@ -32,7 +40,7 @@ def weighted_v_loss(
     place = place / place.mean((2, 3), keepdim=True)
     snr = alpha**2 / (1 - alpha**2).clamp_min(1e-6)
     time = (snr_limit / (snr + 1)).clamp_max(1)
-    return ((out - v).square() * place * time).mean()
+    return ((out - v).square() * place * time * channel.view(1, -1, 1, 1)).mean()
 
 
 class SmallRecognizer(nn.Module):
@@ -99,7 +107,7 @@ class IdentityLoss(nn.Module):
         self.recognizer = recognizer.eval().requires_grad_(False)
 
     def forward(self, painted: Tensor, points: np.ndarray, truth: Tensor) -> Tensor:
-        """Loss of pictures (B, 3, H, W) in -1..1 against true pictures (B, H, W, 3) uint8 with those landmarks."""
+        """Loss of pictures (B, 3, H, W) in -1..1 against true ones (B, H, W, 3) uint8 with landmarks."""
         real = truth.permute(0, 3, 1, 2).to(painted) / 127.5 - 1
         with torch.no_grad():
             wanted = self.recognizer(aligned_crops(real, points))

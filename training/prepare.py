@@ -57,7 +57,7 @@ def embed(image: np.ndarray, points: np.ndarray, recognizer: str) -> np.ndarray:
 
 
 def matted_crop(image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """The canonical crop with grey background, as `faces.crop` cuts it, at the network's size.
+    """Return the canonical crop with grey background, as `faces.crop` cuts it, at the network's size.
 
     Parameters
     ----------

@@ -13,10 +13,15 @@ RECIPES = Path(__file__).parent / "recipes"
 class Recipe:
     """A training run of the tiny model; equal recipes on equal data give equal weights on one machine.
 
-    ``steps`` are optimiser steps of ``batch`` people each. ``base_only`` is the share of samples that the base must
-    paint without references; ``base_steps`` steps at the start train the base alone; ``freeze_base`` keeps it as it
-    is afterwards. ``noisy_end`` above 1 prefers noisy time steps. ``reference_counts`` are the odds of 1, 2, ...
-    references.
+    ``steps`` are optimiser steps of ``batch`` people each. ``base_only`` is the share of samples that the base
+    must paint without references; ``base_steps`` steps at the start train the base alone; ``freeze_base``
+    keeps it as it is afterwards. ``noisy_end`` above 1 prefers noisy time steps. ``reference_counts`` are the
+    odds of 1, 2, ... references. ``channel_power``: a latent channel weighs as its share in the picture to
+    that power. ``zero_start``: layers that start at zero, so that an untrained network changes nothing, start
+    at this fraction of the usual random start instead; right when base and network learn together from
+    nothing. ``identity_loss`` and ``mend_loss`` act on clean pictures predicted from ``identity_share`` of the
+    batch, where the noise is below ``identity_max_noise``. ``network`` changes fields of the tiny
+    `HiFiNetConfig`.
     """
 
     name: str = "tiny"
@@ -36,12 +41,14 @@ class Recipe:
     noisy_end: float = 1.6
     snr_limit: float = 20.0
     face_weight: float = 2.0
+    channel_power: float = 0.7
+    zero_start: float = 0.0
     word_dropout: float = 0.12
     reference_counts: tuple[float, ...] = (0.3, 0.25, 0.2, 0.2, 0.05)
     identity_loss: float = 0.0
     identity_share: float = 0.25
     identity_max_noise: float = 0.5
-    landmark_loss: float = 0.0
+    mend_loss: float = 0.0
     checkpoint_every: int = 200
     sheet_every: int = 800
     network: tuple[tuple[str, object], ...] = ()

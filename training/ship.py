@@ -14,8 +14,8 @@ from torch import nn
 from ..models import checkpoint
 from ..models.config import HiFiNetConfig
 from ..models.portrait import build
-from .recipe import Recipe
 from .host import add_comfyui_to_path
+from .recipe import Recipe
 
 add_comfyui_to_path()
 
@@ -27,8 +27,8 @@ from ..patching.tiny_words import CONCEPTS, WordEncoder  # noqa: E402
 def initialise_unet(unet: nn.Module, seed: int = 0) -> None:
     """Give ComfyUI's UNet, which comes without weights, the usual start for training.
 
-    Layers are drawn as torch draws them; the last layer of each residual and transformer block and of the network
-    starts at zero.
+    Layers are drawn as torch draws them; the last layer of each residual and transformer block and of the
+    network starts at zero.
     """
     torch.manual_seed(seed)
     for name, module in unet.named_modules():
@@ -95,7 +95,7 @@ def save_base(
 
 
 def save_untrained(folder: Path, seed: int = 0) -> None:
-    """Write both files with seeded random weights, marked untrained, so that graphs can be built and tested."""
+    """Write both files with seeded random weights, marked untrained, to build and test graphs with."""
     config = tiny.TinyBaseConfig()
     torch.manual_seed(seed)
     codec, words = TinyCodec(config.latent_channels, config.codec_width), WordEncoder(config.context_dim)
@@ -131,7 +131,10 @@ def read_average(run: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
     codec_state = {k[6:]: v for k, v in stored.items() if k.startswith("codec/")}
     codec = TinyCodec(len(codec_state["to_latent.weight"]), len(codec_state.get("mend.1.weight", ())))
     codec.load_state_dict(codec_state)
-    return {k[8:]: v for k, v in stored.items() if k.startswith("average/")}, codec, step
+    average = {k[8:]: v for k, v in stored.items() if k.startswith("average/")}
+    mended = {k[6:]: v for k, v in average.items() if k.startswith("codec.")}
+    codec.load_state_dict(codec.state_dict() | mended)
+    return average, codec, step
 
 
 def ship_run(

@@ -5,6 +5,7 @@ At inference `patching` attaches the same networks through the host's hooks; her
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -117,7 +118,7 @@ class TinySystem(nn.Module):
         return self.unet(x, time, context, y, transformer_options=options)
 
     def noisy(self, latents: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Noisy latents at whole time steps, the v to predict, and the signal's share ``alpha`` (B, 1, 1, 1)."""
+        """Noisy latents, the v to predict, and the signal's share ``alpha`` (B, 1, 1, 1)."""
         alpha = self.signal[time.long()].view(-1, 1, 1, 1)
         sigma = (1 - alpha**2).clamp_min(0).sqrt()
         return alpha * latents + sigma * noise, alpha * noise - sigma * latents, alpha
@@ -141,7 +142,7 @@ class TinySystem(nn.Module):
         nothing = torch.full_like(concepts, concepts.max() * 0 + len(self.words.tokens.weight) - 1)
         x = noise  # scaled: at the last step there is no signal
         with torch.no_grad():
-            for now, after in zip(times[:-1], times[1:], strict=True):
+            for now, after in itertools.pairwise(times):
                 time = torch.full((len(x),), now)
                 v = self(x, time, concepts, hint, coords, faces)
                 if cfg != 1.0:

@@ -1,4 +1,4 @@
-"""Train the tiny model: one process, resumable to the bit, with an average of the weights and sample sheets."""
+"""Train the tiny model: one process, resumable to the bit, averaged weights, sample sheets."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ..models.config import HiFiNetConfig
 from .batches import Batch, PreparedPeople, draw_batch, face_batch, to_signed
 from .losses import IdentityLoss, weighted_v_loss
 from .recipe import Recipe
-from .system import TinySystem, tiny
 from .system import TinyCodec as Codec
+from .system import TinySystem, tiny
 
 CHECKPOINT = "checkpoint.safetensors"
 Log = Callable[[str], None]
@@ -86,7 +86,12 @@ class Trainer:
         config = replace(HiFiNetConfig.tiny(), **dict(self.recipe.network))
         codec, self.psnr = fit_codec(self.people, base)
         self.system = TinySystem(base, config, codec, self.recipe.seed)
+        if self.recipe.zero_start:
+            self._start_zero_layers(self.recipe.zero_start)
         encode(self.people, self.system.codec)
+        self._weigh_channels()
+        if self.recipe.mend_loss and self.system.codec.mend is not None:
+            self.system.codec.mend.requires_grad_(True)
         self.names = [n for n, p in self.system.named_parameters() if p.requires_grad]
         parameters = dict(self.system.named_parameters())
         self.parameters = [parameters[n] for n in self.names]
@@ -104,6 +109,18 @@ class Trainer:
         (self.folder / "recipe.json").write_text(self.recipe.to_json(), encoding="utf-8")
         if (self.folder / CHECKPOINT).is_file():
             self.restore(self.folder / CHECKPOINT)
+
+    def _start_zero_layers(self, fraction: float) -> None:
+        torch.manual_seed(self.recipe.seed + 1)
+        for module in self.system.portrait.modules():
+            if getattr(module, "starts_at_zero", False):
+                module.reset_parameters()  # type: ignore[operator]
+                for parameter in module.parameters():
+                    parameter.data.mul_(fraction)
+
+    def _weigh_channels(self) -> None:
+        weight = self.system.codec.energy() ** self.recipe.channel_power
+        self.channel = weight / weight.mean()
 
     # State --------------------------------------------------------------------------------------------------
     def save(self) -> None:
@@ -135,7 +152,10 @@ class Trainer:
             stored = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
         self.system.codec.load_state_dict({k[6:]: v for k, v in stored.items() if k.startswith("codec/")})
         encode(self.people, self.system.codec)
+        self._weigh_channels()
         for name, parameter in zip(self.names, self.parameters, strict=True):
+            if name.startswith("codec.") and f"weight/{name}" not in stored:
+                continue  # not trained so far
             if stored.get(f"weight/{name}", torch.empty(0)).shape != parameter.shape:
                 raise ValueError(
                     f"{path}: made with other sizes ({name}); use another folder or the same recipe"
@@ -176,20 +196,28 @@ class Trainer:
             out = self.system(x, time, batch.concepts, batch.hint[:n], batch.coords[:n], faces)
         else:
             out = self.system(x, time, batch.concepts)
-        diffusion = weighted_v_loss(out, v, batch.face, alpha, recipe.face_weight, recipe.snr_limit)
+        diffusion = weighted_v_loss(
+            out, v, batch.face, alpha, self.channel, recipe.face_weight, recipe.snr_limit
+        )
         total, parts = diffusion, {"v": float(diffusion.detach())}
-        if recipe.identity_loss and self.identity_loss is not None and n:
+        if (recipe.identity_loss or recipe.mend_loss) and n:
             sigma = (1 - alpha**2).clamp_min(0).sqrt()
             low = torch.nonzero(sigma[:n].flatten() < recipe.identity_max_noise).flatten()
             low = low[: max(1, round(size * recipe.identity_share))]
             if len(low):
                 clean = alpha[low] * x[low] - sigma[low] * out[low]
-                identity = self.identity_loss(
-                    self.system.codec.decode_linear(clean), self.people.points[batch.rows[low.numpy()]],
-                    torch.from_numpy(self.people.image[batch.rows[low.numpy()]]),
-                )  # fmt: skip
-                total = total + recipe.identity_loss * identity
-                parts["identity"] = float(identity.detach())
+                rows = batch.rows[low.numpy()]
+                truth = torch.from_numpy(self.people.image[rows])
+                if recipe.identity_loss and self.identity_loss is not None:
+                    painted = self.system.codec.decode_linear(clean)
+                    identity = self.identity_loss(painted, self.people.points[rows], truth)
+                    total = total + recipe.identity_loss * identity
+                    parts["identity"] = float(identity.detach())
+                if recipe.mend_loss:
+                    real = truth.permute(0, 3, 1, 2).float() / 127.5 - 1
+                    mend = (self.system.codec.decode(clean.detach()) - real).abs().mean()
+                    total = total + recipe.mend_loss * mend
+                    parts["mend"] = float(mend.detach())
         return total, parts
 
     def one_step(self) -> dict[str, float]:
@@ -229,7 +257,8 @@ class Trainer:
             if self.step % 50 == 0:
                 means = {
                     k: round(float(np.mean([w[k] for w in window if k in w])), 4)
-                    for k in window[-1] | window[0]
+                    for k in ("v", "identity", "mend")
+                    if any(k in w for w in window)
                 }
                 pace = (time.monotonic() - start) / (self.step - first)
                 self.log(json.dumps({"step": self.step, **means, "seconds_per_step": round(pace, 3)}))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hifi_portrait.training.synthetic.mesh import HeadMesh
+from hifi_portrait.training.synthetic.source import fetch_data
 
 from harness import DEV
 from harness.host import import_host
-from hifi_portrait.training.synthetic.mesh import HeadMesh
-from hifi_portrait.training.synthetic.source import fetch_data
 
 import_host()
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-
 from hifi_portrait.patching.tiny_words import PADDING
 from hifi_portrait.training.batches import PreparedPeople, draw_batch
 from hifi_portrait.training.losses import IdentityLoss, SmallRecognizer, aligned_crops
@@ -46,7 +46,7 @@ def test_learning_rate_warms_up_holds_and_falls():
     assert rates[0] == pytest.approx(recipe.learning_rate / 10)
     assert rates[30] == recipe.learning_rate
     assert rates[-1] < 0.05 * recipe.learning_rate
-    assert all(b <= a for a, b in zip(rates[50:], rates[51:]))
+    assert all(b <= a for a, b in itertools.pairwise(rates[50:]))
 
 
 def test_the_linear_codec_loses_little(people):
@@ -73,7 +73,8 @@ def test_references_never_include_the_target(people):
             for crop in batch.faces.crops[i]:
                 matches = [
                     r for r in range(len(people.person))
-                    if torch.equal(crop, torch.from_numpy(people.crop[r].transpose(2, 0, 1) / np.float32(127.5) - 1))
+                    if torch.equal(crop, torch.from_numpy(people.crop[r].transpose(2, 0, 1) /
+                    np.float32(127.5) - 1))
                 ]  # fmt: skip
                 assert matches
                 assert row not in matches

@@ -1,4 +1,4 @@
-"""What goes wrong with reference photos: things in front of the face, blur, low resolution, compression, light."""
+"""What goes wrong with reference photos: things in the way, blur, low resolution, compression, light."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def _mesh(data: str | None) -> HeadMesh:
 
 
 def scene_of(mesh: HeadMesh, person_seed: int, index: int) -> Scene:
-    """The `index`-th scene of a person; the first looks at the camera without expression."""
+    """Return the `index`-th scene of a person; the first looks at the camera without expression."""
     names = [str(n) for n in mesh.expression_names]
     scene = draw_scene(names, np.random.default_rng([person_seed, 1, index]))
     return scene.neutral() if index == 0 else scene

