@@ -1,0 +1,85 @@
+"""Refine Faces, Save Identity and Load Identity in a real ComfyUI, with the shipped tiny checkpoint."""
+
+from __future__ import annotations
+
+import pytest
+from hifi_portrait.identity.store import load_identity
+from hifi_portrait.models import HiFiNetConfig, build, checkpoint
+
+from harness.host import HostError
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture(scope="module")
+def refined(host, photos):
+    """Nodes 1 to 4: analyzer, faces of two photos, the shipped network, Refine Faces."""
+    for name in ("obama", "obama2"):
+        host.upload(photos[name], f"refine/{name}.jpg")
+    return {
+        "1": {
+            "class_type": "HiFiPortraitLoadFaceAnalyzer",
+            "inputs": {"analyzer": "open (YuNet + SFace)", "provider": "auto", "missing_files": "ask"},
+        },
+        "2": {
+            "class_type": "HiFiPortraitLoadReferenceFaces",
+            "inputs": {
+                "analyzer": ["1", 0],
+                "folder": "refine",
+                "pick": "common person",
+                "index": 0,
+                "other_people": "drop",
+            },
+        },
+        "3": {"class_type": "HiFiPortraitLoadHiFiNet", "inputs": {"checkpoint": "tiny (shipped)"}},
+        "4": {"class_type": "HiFiPortraitRefineFaces", "inputs": {"faces": ["2", 0], "hifi_net": ["3", 0]}},
+    }
+
+
+def save(source: str, name: str, overwrite: bool = True):
+    inputs = {"identity": [source, 0], "name": name, "overwrite": overwrite}
+    return {"class_type": "HiFiPortraitSaveIdentity", "inputs": inputs}
+
+
+def load(name: str):
+    return {"class_type": "HiFiPortraitLoadIdentity", "inputs": {"name": name}}
+
+
+def test_refine_save_load(host, refined):
+    done = host.run({**refined, "5": save("4", "The person")})
+    assert done.nodes["5"]["text"] == ["saved as The person"]
+    folder = host.base / "models" / "hifi_portrait" / "identities"
+    first = load_identity(folder / "The person.safetensors")
+    assert sorted(first.sources) == ["obama.jpg", "obama2.jpg"]
+    assert first.recognizer == "sface"
+    # The file was saved after the host started: the node finds it all the same.
+    done = host.run({"1": load("The person"), "2": save("1", "Copy", overwrite=False)})
+    assert done.nodes["2"]["text"] == ["saved as Copy"]
+    again = load_identity(folder / "Copy.safetensors")
+    assert again.tokens.equal(first.tokens)
+    assert again.fingerprint == first.fingerprint
+
+
+def test_names_and_missing_identities_are_refused_before_anything_runs(host, refined):
+    with pytest.raises(HostError, match="cannot name an identity"):
+        host.run({**refined, "5": save("4", "../escape")})
+    with pytest.raises(HostError, match="there is no identity 'nobody'"):
+        host.run({"1": load("nobody"), "2": save("1", "x")})
+
+
+def test_faces_of_another_recognizer_are_refused(host, refined):
+    config = HiFiNetConfig(**{**HiFiNetConfig.tiny().__dict__, "recognizer": "antelopev2"})
+    folder = host.base / "models" / "hifi_portrait"
+    checkpoint.save(folder / "other_recognizer.safetensors", build(config), config)
+    try:
+        graph = {**refined, "5": save("4", "x")}
+        graph["3"] = {
+            "class_type": "HiFiPortraitLoadHiFiNet",
+            "inputs": {"checkpoint": "other_recognizer.safetensors"},
+        }
+        with pytest.raises(HostError, match="'sface', but this HiFi-Net needs 'antelopev2'") as error:
+            host.run(graph)
+        assert "\n" not in str(error.value).strip()
+    finally:
+        (folder / "other_recognizer.safetensors").unlink()
+    assert host.run({**refined, "5": save("4", "The person")}).nodes
