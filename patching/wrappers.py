@@ -112,6 +112,7 @@ def apply_model(
     options = {} if transformer_options is None else transformer_options
     state: RunState | None = options.get(RUN_KEY)
     if state is not None:
+        _keep_out_of_compilation()
         model = executor.class_obj
         rows, size = batch_rows(state, x, options)
         attn2 = options.get("patches_replace", {}).get("attn2", {})
@@ -201,19 +202,16 @@ def diffusion_model(
     options = {} if transformer_options is None else transformer_options
     call = options.get(CALL_KEY)
     if call is not None and call.jobs:
-        control = _outside_compilation(call, x, timesteps, y, control)
+        control = _residuals(call, x, timesteps, y, control)
     return executor(x, timesteps, context, y, control, options, **kwargs)
 
 
-_uncompiled: Any = None
+_residuals: Any = add_residuals
 
 
-def _outside_compilation(*args: Any) -> Any:
-    # HiFi-Net is no part of the module that TorchCompileModel compiles, and its inputs depend on the call.
-    # torch._dynamo takes seconds to import, so it is only asked where somebody else has imported it.
-    global _uncompiled
-    if "torch._dynamo" not in sys.modules:
-        return add_residuals(*args)
-    if _uncompiled is None:
-        _uncompiled = torch.compiler.disable(add_residuals)
-    return _uncompiled(*args)
+def _keep_out_of_compilation() -> None:
+    # HiFi-Net is no part of the module that TorchCompileModel compiles, and its inputs depend on the call: the
+    # UNet stays one graph. torch._dynamo takes seconds to import, so it is asked only where a graph uses it.
+    global _residuals
+    if _residuals is add_residuals and "torch._dynamo" in sys.modules:
+        _residuals = torch.compiler.disable(add_residuals)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from hifi_portrait.models import checkpoint
 from hifi_portrait.models.portrait import HiFiPortrait, build
 

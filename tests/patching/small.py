@@ -9,16 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
-
-from harness.host import import_host
 from hifi_portrait.identity.identity import Identity
 from hifi_portrait.landmarks.generate import generate
 from hifi_portrait.landmarks.model import FaceModel
-from hifi_portrait.models import checkpoint
 from hifi_portrait.models.config import HiFiNetConfig
 from hifi_portrait.models.portrait import HiFiPortrait, build
 from hifi_portrait.models.tokens import FaceBatch
+from torch import Tensor
+
+from harness.host import import_host
 
 import_host()
 torch.set_num_threads(1)
@@ -92,7 +91,10 @@ def make_model(seed: int = 0, **changes):
     import comfy.model_patcher
     import comfy.supported_models
 
-    model = comfy.supported_models.SDXL(unet_config(**changes)).get_model({}, "", device="cpu")
+    description = comfy.supported_models.SDXL(unet_config(**changes))
+    # The host's description insists on SDXL's own 64.
+    description.unet_config["num_head_channels"] = CONFIG.head_channels
+    model = description.get_model({}, "", device="cpu")
     randomise(model.diffusion_model, seed)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -100,13 +102,28 @@ def make_model(seed: int = 0, **changes):
     return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
 
 
+def make_hifi_net(config: HiFiNetConfig, seed: int):
+    """Return a random HiFi-Net of any size, in the host's care, without a file."""
+    import comfy.model_patcher
+    import comfy.ops
+    from hifi_portrait.models.checkpoint import CheckpointInfo
+    from hifi_portrait.patching.loading import HiFiNetPatcher
+
+    network = build(config, comfy.ops.manual_cast).eval().requires_grad_(False)
+    randomise(network, seed)
+    cpu = torch.device("cpu")
+    patcher = comfy.model_patcher.ModelPatcher(network, load_device=cpu, offload_device=cpu)
+    return HiFiNetPatcher(patcher, config, CheckpointInfo(config, {}, "random", 1, "unsaved"), "random")
+
+
 def make_identity(network: HiFiPortrait, seed: int, faces: int = 2, **changes) -> Identity:
     """Return a random person."""
     generator = torch.Generator().manual_seed(seed)
-    size = CONFIG.crop_size
+    config = network.config
+    size = config.crop_size
     grid = torch.linspace(0, 1, size)
     place = torch.stack([grid.expand(size, size), grid[:, None].expand(size, size), torch.ones(size, size)])
-    embeddings = torch.nn.functional.normalize(torch.randn(faces, CONFIG.embedding_dim, generator=generator))
+    embeddings = torch.nn.functional.normalize(torch.randn(faces, config.embedding_dim, generator=generator))
     batch = FaceBatch(
         crops=torch.rand(faces, 3, size, size, generator=generator) * 2 - 1,
         coords=place.expand(faces, -1, -1, -1),
@@ -120,7 +137,7 @@ def make_identity(network: HiFiPortrait, seed: int, faces: int = 2, **changes) -
         detail=detail,
         embedding=embeddings.mean(0),
         shape=np.zeros(FaceModel.load().components, np.float32),
-        recognizer=CONFIG.recognizer,
+        recognizer=config.recognizer,
         checkpoint=network.checkpoint_id,
         sources=("a",) * faces,
         weights=(1.0,) * faces,
@@ -133,9 +150,7 @@ def make_landmarks(*poses: tuple[float, float, float], width: int = 128, height:
     """Return landmarks, one for each pose."""
     model = FaceModel.load()
     poses = poses or ((0.0, 0.0, 0.0),)
-    return generate(
-        model, np.zeros(model.components), np.array(poses), None, width, height, **where
-    )
+    return generate(model, np.zeros(model.components), np.array(poses), None, width, height, **where)
 
 
 def conditioning(seed: int, tokens: int = 77, **options) -> list:
@@ -212,7 +227,11 @@ class Watch:
         self.model.add_wrapper_with_key("diffusion_model", "watch", self._look)
 
     def _look(self, executor, x, timesteps, context, y, control, transformer_options, **kwargs):
-        kept = None if control is None else {k: [None if r is None else r.clone() for r in v] for k, v in control.items()}
+        kept = (
+            None
+            if control is None
+            else {k: [None if r is None else r.clone() for r in v] for k, v in control.items()}
+        )
         self.control.append(kept)
         self.inputs.append((x.clone(), transformer_options["cond_or_uncond"]))
         return executor(x, timesteps, context, y, control, transformer_options, **kwargs)

@@ -6,10 +6,10 @@ import gc
 
 import pytest
 import torch
-
 from hifi_portrait.patching.apply import apply_hifi_net
 from hifi_portrait.patching.run_state import CALL_KEY, RUN_KEY
 from hifi_portrait.patching.settings import BLOCK_GROUPS, PatchSettings
+
 from tests.patching.small import CONFIG, Watch, make_landmarks, sample
 
 BOTH = PatchSettings(identity_strength=1.0, landmark_strength=1.0, unconditional="zero identity")
@@ -51,7 +51,17 @@ def test_weight_0_of_a_block_leaves_it_alone(model, hifi_net, identity, landmark
     assert not any(key[0] == "middle" for key in watch.attention)
     control = watch.control[0]
     assert control["middle"] == [None]
-    assert [r is None for r in control["output"]] == [True, True, True, True, False, False, True, False, False]
+    assert [r is None for r in control["output"]] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 # Start and end percent ----------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ import copy
 
 import pytest
 import torch
-
 from hifi_portrait.patching.apply import KEY, applied_patches, apply_hifi_net
 from hifi_portrait.patching.attention import AddedCallback, IdentityAttention
 from hifi_portrait.patching.settings import PatchSettings
+
 from tests.patching.small import Watch, make_model, sample
 
 LAYER = ("input", 4, 0)
@@ -33,7 +33,9 @@ def clone_rule(request, monkeypatch):
 def chain(model, callback, **options):
     """Chain a callback as IP-Adapter's and InstantID's packs do, on a clone, in place."""
     model = model.clone()
-    replacements = dict(model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {}))
+    replacements = dict(
+        model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
+    )
     assert LAYER in replacements
     replacements[LAYER].add(callback, **options)
     return model
@@ -173,7 +175,9 @@ def test_other_packs_objects_move_and_load_with_ours():
     assert alone.models() == []
 
 
-def test_branches_of_one_graph_give_what_they_give_alone(model, hifi_net, identity, other_identity, landmarks):
+def test_branches_of_one_graph_give_what_they_give_alone(
+    model, hifi_net, identity, other_identity, landmarks
+):
     settings = PatchSettings(1.0, 1.0)
     alone = [
         sample(apply_hifi_net(make_model(), hifi_net, who, landmarks, settings))

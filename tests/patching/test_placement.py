@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from hifi_portrait.landmarks.landmarks import concatenate
 from hifi_portrait.patching.apply import apply_hifi_net
 from hifi_portrait.patching.landmark_maps import landmark_maps
 from hifi_portrait.patching.settings import PatchSettings
+
 from tests.patching.small import Watch, conditioning, make_landmarks, sample
 
 ON = PatchSettings(1.0, 1.0)
@@ -74,7 +74,8 @@ def tiles(model, tile, stride, batched):
             crops = torch.cat([x[..., a : a + tile, b : b + tile] for a, b in group])
             n = len(group)
             repeated = {
-                k: v.repeat(n, *[1] * (v.ndim - 1)) if isinstance(v, torch.Tensor) else v for k, v in c.items()
+                k: v.repeat(n, *[1] * (v.ndim - 1)) if isinstance(v, torch.Tensor) else v
+                for k, v in c.items()
             }
             out = apply_model(crops, t.repeat(n), **repeated)
             for (a, b), part in zip(group, out.chunk(n), strict=True):

@@ -1,5 +1,4 @@
 import torch
-
 from hifi_portrait.patching.masks import fit_mask, prepare_mask, row_masks, scale_rows
 from hifi_portrait.patching.regions import Region, area_region, locate
 

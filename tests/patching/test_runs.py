@@ -7,12 +7,12 @@ import weakref
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-
 from hifi_portrait.patching import run_state
 from hifi_portrait.patching.apply import apply_hifi_net
 from hifi_portrait.patching.run_state import RunState
 from hifi_portrait.patching.settings import PatchSettings
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from tests.patching.small import CONFIG, conditioning, make_identity, make_landmarks, sample
 
 ON = PatchSettings(1.0, 1.0)
@@ -95,7 +95,9 @@ def test_an_error_leaves_the_model_clean(model, hifi_net, identity, landmarks, s
             patch.setattr(hifi_net.network.hifi_net, "step", boom)
         elif where == "attention":
             broken = patched.clone()
-            broken.model_options["transformer_options"]["patches_replace"]["attn2"][("middle", 0, 1)].add(boom)
+            broken.model_options["transformer_options"]["patches_replace"]["attn2"][("middle", 0, 1)].add(
+                boom
+            )
         else:
             options["callback"] = boom
         with pytest.raises(Boom) as caught:
@@ -179,7 +181,10 @@ def test_sigma_is_read_once_per_step(model, hifi_net, identity, landmarks, monke
     monkeypatch.setattr(
         RunState,
         "sigma",
-        lambda self, sigmas: (reads.append(self._sigma is None or self._sigma[0] is not sigmas), original(self, sigmas))[1],
+        lambda self, sigmas: (
+            reads.append(self._sigma is None or self._sigma[0] is not sigmas),
+            original(self, sigmas),
+        )[1],
     )
     # Two calls of the UNet in each step.
     monkeypatch.setattr(model.model, "memory_required", lambda *a, **k: 1e18)

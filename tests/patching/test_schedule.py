@@ -1,5 +1,4 @@
 import pytest
-
 from hifi_portrait.patching.schedule import Schedule
 
 

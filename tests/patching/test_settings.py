@@ -1,5 +1,4 @@
 import pytest
-
 from hifi_portrait.patching.settings import BLOCK_GROUPS, BLOCK_PRESETS, PatchSettings, parse_block_weights
 
 
