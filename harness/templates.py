@@ -42,6 +42,8 @@ TINY_LOOK = """
 The tiny model draws 128 x 128 pictures in a synthetic look, in seconds on any machine. For real pictures use the
 same nodes with SDXL: see the template *sdxl-warm-start*.
 """
+FULL: dict[str, Any] = {"identity_strength": 1.0, "landmark_strength": 1.0}
+"""The tiny model was trained with both at 1."""
 TINY_PLACE: dict[str, Any] = {"scale": 1.2, "position_y": -0.05}
 """Where the tiny model's training pictures have their faces."""
 
@@ -198,7 +200,7 @@ expression below the face, and run again.
     identity = p.identity(faces, network)
     landmarks = p.landmarks(identity, yaw=20, smile=0.4, **TINY_PLACE)
     model, positive, negative = p.tiny()
-    applied = p.apply(model, network, identity, landmarks)
+    applied = p.apply(model, network, identity, landmarks, **FULL)
     decode = p.sample(applied, positive, negative, model)
     p.save_image(decode, (1540, 570), "hifi_portrait/first")
     compare = p.compare(analyzer, faces, decode, (1940, 0))
@@ -310,7 +312,7 @@ Everything else is equal, the seed too, so that the difference is what the photo
         y = row * 600
         faces = p.references(analyzer, (360, y), weights=weights)
         identity = p.identity(faces, network, (700, y))
-        applied = p.apply(model, network, identity, landmarks, (1160, y))
+        applied = p.apply(model, network, identity, landmarks, (1160, y), **FULL)
         decode = p.sample(applied, positive, negative, model, (1520, y), latent=latent)
         decoded.append(decode)
         references.append(faces)
@@ -351,7 +353,7 @@ batch, so `batch_size` of *Empty Latent Image* is 9 too. `strength` calms or exa
     )
     p.g.link(identity, "identity", sheet, "identity")
     model, positive, negative = p.tiny()
-    applied = p.apply(model, network, identity, sheet)
+    applied = p.apply(model, network, identity, sheet, **FULL)
     decode = p.sample(applied, positive, negative, model, batch=9)
     p.save_image(decode, (1540, 570), "hifi_portrait/expressions", (420, 440))
     return p.g
@@ -383,7 +385,7 @@ the first run the face above the sliders shows photo and sliders together.
     p.g.link(photo, "IMAGE", landmarks, "target_image")
     p.g.link(analyzer, "analyzer", landmarks, "analyzer")
     model, positive, negative = p.tiny()
-    applied = p.apply(model, network, identity, landmarks)
+    applied = p.apply(model, network, identity, landmarks, **FULL)
     decode = p.sample(applied, positive, negative, model)
     p.save_image(decode, (1540, 570), "hifi_portrait/pose")
     compare = p.compare(analyzer, faces, decode, (1940, 0))
@@ -502,7 +504,7 @@ movement, and gives a batch of landmarks: `batch_size` of *Empty Latent Image* m
     p.g.link(parts, "images", sequence, "frames")
     p.g.link(analyzer, "analyzer", sequence, "analyzer")
     model, positive, negative = p.tiny()
-    applied = p.apply(model, network, identity, sequence)
+    applied = p.apply(model, network, identity, sequence, **FULL)
     decode = p.sample(applied, positive, negative, model, batch=frames)
     made = p.g.add("CreateVideo", (1540, 600), (280, 90))
     p.g.link(decode, "IMAGE", made, "images")
@@ -544,7 +546,7 @@ the checkpoint that made it.
     network2 = p.network((0, 880))
     model, positive, negative = p.tiny((0, 990))
     landmarks = p.landmarks(loaded, (360, 720), yaw=-20, smile=0.5, **TINY_PLACE)
-    applied = p.apply(model, network2, loaded, landmarks, (800, 720))
+    applied = p.apply(model, network2, loaded, landmarks, (800, 720), **FULL)
     decode = p.sample(applied, positive, negative, model, (800, 1190))
     p.save_image(decode, (1180, 1290), "hifi_portrait/reused")
     for node in p.g.nodes[first_of_second:]:

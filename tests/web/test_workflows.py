@@ -9,7 +9,7 @@ from PIL import Image
 
 from harness import ROOT
 from harness.templates import TEMPLATES
-from harness.workflows import ids, prompt_of, shipped
+from harness.workflows import ids, prompt_of, shipped, with_inputs
 
 pytestmark = pytest.mark.host
 
