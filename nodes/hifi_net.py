@@ -36,16 +36,17 @@ class LoadHiFiNet(io.ComfyNode):
             display_name="Load HiFi-Net",
             category=CATEGORY,
             description=(
-                "Load the network that carries a person's identity and landmarks into a diffusion model. Checkpoints "
-                "lie in ComfyUI's models/hifi_portrait. 'tiny (shipped)' comes with the pack and works with the tiny "
-                "portrait model. 'InstantID (warm start)' appears when InstantID's two files are found and works with "
-                "SDXL."
+                "Load the network that carries a person's identity and landmarks into a diffusion model. "
+                "Checkpoints lie in ComfyUI's models/hifi_portrait. 'tiny (shipped)' comes with the pack and "
+                "works with the tiny portrait model. 'InstantID (warm start)' appears when InstantID's two "
+                "files are found and works with SDXL."
             ),
             inputs=[
                 io.Combo.Input(
                     "checkpoint",
                     options=checkpoints.names(),
-                    tooltip="A checkpoint in models/hifi_portrait, the tiny one that ships, or InstantID's files.",
+                    tooltip="A checkpoint in models/hifi_portrait, the tiny one that ships, or InstantID's "
+                    "files.",
                 ),
             ],
             outputs=[
@@ -83,9 +84,10 @@ class ApplyHiFiNet(io.ComfyNode):
             display_name="Apply HiFi-Net",
             category=CATEGORY,
             description=(
-                "Make a model draw this person, in the pose and with the expression of the landmarks. For several "
-                "people, chain one node per person, each with its own landmarks and mask. Works with LoRA, ControlNet, "
-                "other SDXL checkpoints and every sampler; put it after other nodes that change the model."
+                "Make a model draw this person, in the pose and with the expression of the landmarks. For "
+                "several people, chain one node per person, each with its own landmarks and mask. Works with "
+                "LoRA, ControlNet, other SDXL checkpoints and every sampler; put it after other nodes that "
+                "change the model."
             ),
             inputs=[
                 io.Model.Input("model", tooltip="The diffusion model: SDXL, or the tiny portrait model."),
@@ -98,8 +100,8 @@ class ApplyHiFiNet(io.ComfyNode):
                     max=3.0,
                     step=0.01,
                     display_mode=io.NumberDisplay.slider,
-                    tooltip="How strongly the person's likeness acts. 0 switches it off. Lower it when the picture "
-                    "looks burned or stops following the prompt.",
+                    tooltip="How strongly the person's likeness acts. 0 switches it off. Lower it when the "
+                    "picture looks burned or stops following the prompt.",
                 ),
                 io.Float.Input(
                     "landmark_strength",
@@ -116,8 +118,8 @@ class ApplyHiFiNet(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Part of the sampling after which the person begins to act. A later start leaves the "
-                    "composition to the prompt.",
+                    tooltip="Part of the sampling after which the person begins to act. A later start leaves "
+                    "the composition to the prompt.",
                 ),
                 io.Float.Input(
                     "end_percent",
@@ -130,14 +132,14 @@ class ApplyHiFiNet(io.ComfyNode):
                 FaceLandmarks3D.Input(
                     "landmarks",
                     optional=True,
-                    tooltip="Pose and expression. A batch gives each picture its own. Leave it empty to use the "
-                    "likeness alone.",
+                    tooltip="Pose and expression. A batch gives each picture its own. Leave it empty to use "
+                    "the likeness alone.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Where in the picture this person is: white acts, black does not. Needed when several "
-                    "people are in one picture.",
+                    tooltip="Where in the picture this person is: white acts, black does not. Needed when "
+                    "several people are in one picture.",
                 ),
                 _advanced(
                     io.Int.Input(
@@ -157,8 +159,8 @@ class ApplyHiFiNet(io.ComfyNode):
                         min=0.0,
                         max=3.0,
                         step=0.01,
-                        tooltip="How strongly the details of the individual photos act, beside the likeness they have "
-                        "in common. 0 is plain InstantID.",
+                        tooltip="How strongly the details of the individual photos act, beside the likeness "
+                        "they have in common. 0 is plain InstantID.",
                     )
                 ),
                 _advanced(
@@ -189,8 +191,8 @@ class ApplyHiFiNet(io.ComfyNode):
                         optional=True,
                         options=list(UNCONDITIONAL_CHOICES),
                         default=UNCONDITIONAL_CHOICES[0],
-                        tooltip="What the negative half sees. 'nothing' is faster; 'zero identity' is what InstantID "
-                        "does, with a stronger effect at the same CFG.",
+                        tooltip="What the negative half sees. 'nothing' is faster; 'zero identity' is what "
+                        "InstantID does, with a stronger effect at the same CFG.",
                     )
                 ),
                 _advanced(
@@ -207,7 +209,8 @@ class ApplyHiFiNet(io.ComfyNode):
                         "block_weights",
                         optional=True,
                         default=",".join(["1"] * len(BLOCK_GROUPS)),
-                        tooltip=f"For 'custom': twelve factors, separated by commas, for {' '.join(BLOCK_GROUPS)}.",
+                        tooltip="For 'custom': twelve factors, separated by commas, for "
+                        + " ".join(BLOCK_GROUPS),
                     )
                 ),
                 _advanced(
@@ -290,8 +293,8 @@ class PreviewPeople(io.ComfyNode):
             display_name="Preview People",
             category=CATEGORY,
             description=(
-                "Show the people that Apply HiFi-Net gave to a model: each one's mask as a tinted area with its soft "
-                "edge, the landmarks, and the strength."
+                "Show the people that Apply HiFi-Net gave to a model: each one's mask as a tinted area with "
+                "its soft edge, the landmarks, and the strength."
             ),
             is_output_node=True,
             inputs=[

@@ -95,10 +95,7 @@ class IdentityAttention:
         base = self.previous
         if base is None and call is not None:
             base = call.block_replacements.get(self.key[:2])
-        if base is None:
-            out = host_attention(q, k, v, extra_options)
-        else:
-            out = base(q, k, v, extra_options)
+        out = (base or host_attention)(q, k, v, extra_options)
         ours = base is None
         for item in self.contributions:
             if isinstance(item, AddedCallback):

@@ -57,8 +57,10 @@ class _Seen(NamedTuple):
 Places = tuple[tuple[int, Region], ...]
 
 PREPARED_ROWS = 32
-"""How many rows' worth of HiFi-Net's constant part a run keeps: enough for a batch and for most tiled pictures,
-and a bound on memory for long videos in windows."""
+"""How many rows' worth of HiFi-Net's constant part a run keeps.
+
+Enough for a batch and for most tiled pictures, and a bound on memory for long videos in windows.
+"""
 
 
 class MaskPyramid:

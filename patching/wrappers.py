@@ -38,6 +38,7 @@ class OuterSample:
     layout: UNetLayout
 
     def __call__(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run the sampling within a state of its own."""
         guider = executor.class_obj
         options = guider.model_options["transformer_options"]
         state = RunState(self.patches, self.layout, guider)
@@ -61,8 +62,8 @@ class OuterSample:
             lost += wanted and not isinstance(found, IdentityAttention)
         if lost:
             state.warn_once(
-                f"Apply HiFi-Net: a node after it replaced the attention of {lost} of {len(self.layout.layers)} "
-                "layers; put Apply HiFi-Net after that node"
+                f"Apply HiFi-Net: a node after it replaced the attention of {lost} of "
+                f"{len(self.layout.layers)} layers; put Apply HiFi-Net after that node"
             )
 
 
@@ -210,8 +211,9 @@ _residuals: Any = add_residuals
 
 
 def _keep_out_of_compilation() -> None:
-    # HiFi-Net is no part of the module that TorchCompileModel compiles, and its inputs depend on the call: the
-    # UNet stays one graph. torch._dynamo takes seconds to import, so it is asked only where a graph uses it.
+    # HiFi-Net is no part of the module that TorchCompileModel compiles, and its inputs depend on the call;
+    # without it the UNet stays one graph. torch._dynamo takes seconds to import, so it is asked only where
+    # something else has imported it.
     global _residuals
     if _residuals is add_residuals and "torch._dynamo" in sys.modules:
         _residuals = torch.compiler.disable(add_residuals)

@@ -28,7 +28,7 @@ def test_it_changes_the_picture(model, hifi_net, identity, landmarks):
     assert sample(model).equal(plain)
 
 
-# Strength 0 equals no patch, bit for bit -----------------------------------------------------------------------
+# Strength 0 equals no patch, bit for bit ------------------------------------------------------------------
 @pytest.mark.parametrize(
     "settings",
     [
@@ -64,7 +64,7 @@ def test_weight_0_of_a_block_leaves_it_alone(model, hifi_net, identity, landmark
     ]
 
 
-# Start and end percent ----------------------------------------------------------------------------------------
+# Start and end percent ------------------------------------------------------------------------------------
 def test_start_and_end_percent(model, hifi_net, identity, landmarks):
     sampling = model.get_model_object("model_sampling")
     sigmas = torch.tensor([sampling.percent_to_sigma(p) for p in (0.1, 0.3, 0.6, 0.8)])
@@ -94,7 +94,7 @@ def test_fades_scale_what_is_injected(model, hifi_net, identity, landmarks):
     torch.testing.assert_close(mid[1], mid[0] * 0.5, atol=2e-3, rtol=5e-3)
 
 
-# Masks --------------------------------------------------------------------------------------------------------
+# Masks ----------------------------------------------------------------------------------------------------
 def test_mask_of_all_0_equals_no_patch(model, hifi_net, identity, landmarks):
     patched = apply_hifi_net(model, hifi_net, identity, landmarks, ON, mask=torch.zeros(64, 64))
     assert sample(patched).equal(sample(model))
@@ -134,7 +134,7 @@ def test_half_mask_at_the_injection_site(model, hifi_net, identity, landmarks):
             torch.testing.assert_close(ours[1, ..., middle:], unmasked[1, ..., middle:])
 
 
-# Batches, and halves together or apart --------------------------------------------------------------------------
+# Batches, and halves together or apart --------------------------------------------------------------------
 @pytest.mark.parametrize("settings", [ON, BOTH], ids=["positive only", "both halves"])
 def test_batch_equals_single_pictures(model, hifi_net, identity, landmarks, settings):
     patched = apply_hifi_net(model, hifi_net, identity, landmarks, settings)
@@ -173,7 +173,7 @@ def test_unconditional_half_is_left_alone_by_default(model, hifi_net, identity, 
             assert bool(calls[0][0][negative].any()) is patched
 
 
-# The middle block, and every other layer --------------------------------------------------------------------------
+# The middle block, and every other layer ------------------------------------------------------------------
 def test_every_attention_layer_is_patched(model, hifi_net, identity, landmarks):
     watch = Watch(apply_hifi_net(model, hifi_net, identity, landmarks))
     sample(watch.model, steps=1)
@@ -185,7 +185,7 @@ def test_every_attention_layer_is_patched(model, hifi_net, identity, landmarks):
     assert len(watch.control[0]["middle"]) == 1
 
 
-# A second copy of ourselves ---------------------------------------------------------------------------------------
+# A second copy of ourselves -------------------------------------------------------------------------------
 def test_a_second_person_adds_up(model, hifi_net, identity, other_identity, landmarks):
     elsewhere = make_landmarks((-20.0, 0.0, 0.0), position=(40.0, 60.0))
     first = apply_hifi_net(model, hifi_net, identity, landmarks, ON)
@@ -240,7 +240,7 @@ def test_two_people_with_masks_do_not_blend(model, hifi_net, identity, other_ide
         torch.testing.assert_close(ours[1, ..., middle:], second[1, ..., middle:])
 
 
-# Requeue, clone, cleanup, offload, reload -------------------------------------------------------------------------
+# Requeue, clone, cleanup, offload, reload -----------------------------------------------------------------
 def test_requeue_gives_the_same_and_leaves_nothing(model, hifi_net, identity, landmarks):
     patched = apply_hifi_net(model, hifi_net, identity, landmarks)
     first = sample(patched)

@@ -17,7 +17,7 @@ LAYER = ("input", 4, 0)
 
 @pytest.fixture(params=["deep copies", "shared leaves"])
 def clone_rule(request, monkeypatch):
-    """Both of the host's rules for ``model_options`` when a MODEL is cloned: 0.3.75's and that of newer hosts."""
+    """Both of the host's rules for ``model_options`` when a MODEL is cloned: 0.3.75's and newer ones'."""
     if request.param == "shared leaves":
         import comfy.model_patcher
         from comfy.patcher_extension import copy_nested_dicts

@@ -28,7 +28,7 @@ def refusal(model, hifi_net, identity) -> str:
         ({"context_dim": 96}, "length of text tokens 96 against 64"),
         ({"pooled_dim": 64}, "length of pooled conditioning 1600 against 2816"),
         ({"mid_depth": 1}, "number of cross-attention layers 16 against 17"),
-        ({"transformer_depth": (0, 2, 1), "mid_depth": 4}, "place of cross-attention layers"),
+        ({"transformer_depth": (0, 2, 1), "mid_depth": 2}, "place of cross-attention layers"),
         ({"block_out_channels": (32, 32, 128)}, "width of cross-attention layers"),
     ],
 )
@@ -61,7 +61,7 @@ def test_an_identity_of_another_checkpoint(model, hifi_net, identity):
 def test_a_file_that_is_no_checkpoint(tmp_path):
     path = tmp_path / "other.safetensors"
     path.write_bytes(b"not a checkpoint")
-    with pytest.raises(CheckpointError, match="other.safetensors"):
+    with pytest.raises(CheckpointError, match=r"other\.safetensors"):
         load_hifi_net(path)
 
 

@@ -1,4 +1,4 @@
-"""Works with: the host's own samplers, ControlNet, LoRA, guidance, merging, compilation, inpainting, two passes."""
+"""Works with the host's samplers, ControlNet, LoRA, merging, compilation, inpainting, two passes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def empty(size=(16, 16), batch=1):
     return {"samples": torch.zeros(batch, 4, *size)}
 
 
-# Samplers ------------------------------------------------------------------------------------------------------
+# Samplers -------------------------------------------------------------------------------------------------
 def test_ksampler(core, model, patched):
     results = [
         run(
@@ -146,7 +146,7 @@ def test_two_passes(core, patched):
     assert [c["output"][0].shape[-1] for c in watch.control] == [24, 24]
 
 
-# ControlNet ------------------------------------------------------------------------------------------------------
+# ControlNet -----------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def controlnet():
     """A small random core ControlNet."""
@@ -197,7 +197,7 @@ def test_a_control_with_fewer_residuals_is_aligned_at_the_deep_end():
     assert control == {"output": [None, one], "input": [one]}
 
 
-# LoRA, merging, attention nodes ------------------------------------------------------------------------------------
+# LoRA, merging, attention nodes ---------------------------------------------------------------------------
 def lora_weights(model):
     """Return a LoRA for one cross-attention and one convolution of the UNet."""
     generator = torch.Generator().manual_seed(9)
@@ -270,7 +270,7 @@ def test_free_lunch_and_hypertile(patched):
         assert sample(each).isfinite().all()
 
 
-# Coupling regions by attention: the host's own way are masked conditionings ------------------------------------------
+# Coupling regions by attention: the host's own way are masked conditionings -------------------------------
 def test_conditionings_with_masks_and_several_prompts(patched, model):
     mask = torch.zeros(1, 16, 16)
     mask[..., :8] = 1.0
@@ -283,7 +283,7 @@ def test_conditionings_with_masks_and_several_prompts(patched, model):
     assert len(chunks) == 3
 
 
-# Inpainting --------------------------------------------------------------------------------------------------------
+# Inpainting -----------------------------------------------------------------------------------------------
 def test_inpainting_model(hifi_net, identity, landmarks):
     model = make_model(0, in_channels=9)
     patched = apply_hifi_net(model, hifi_net, identity, landmarks, ON)
@@ -315,7 +315,7 @@ def test_inpainting_with_a_noise_mask(model, patched):
     assert not result.equal(sample(model, latent=latent, noise_mask=mask))
 
 
-# Compilation -------------------------------------------------------------------------------------------------------
+# Compilation ----------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def two_levels():
     """A patched MODEL with few layers, for compilers are slow."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
@@ -29,7 +31,7 @@ IDENTITY, LANDMARKS = 0.8, 0.7
 
 
 class Composition:
-    """IdentityNet, image projection, decoupled attention and UNet, as InstantID's pipeline puts them together."""
+    """IdentityNet, image projection, decoupled attention and UNet, as InstantID puts them together."""
 
     def __init__(self) -> None:
         self.unet: UNet2DConditionModel = diffusers_unet(CONFIG).requires_grad_(False)
@@ -74,7 +76,7 @@ class Composition:
         face = torch.cat([self.adapter.tokens(e) for e in (embedding, torch.zeros_like(embedding))])
         hints = hint.expand(2, -1, -1, -1)
         x = noise * sigmas[0]
-        for now, after in zip(sigmas[:-1], sigmas[1:], strict=True):
+        for now, after in pairwise(sigmas):
             scaled = (x / torch.sqrt(now**2 + 1.0)).repeat(2, 1, 1, 1)
             positive, negative = self.noise(
                 scaled, sampling.timestep(now).float().repeat(2), text, pooled, face, hints
@@ -111,7 +113,7 @@ def on_the_host(reference, tmp_path_factory):
 
 
 def host_max_abs_diff(reference, on_the_host, landmarks, steps: int = 3, cfg: float = 4.0) -> float:
-    """Return the largest difference of the latents before they are decoded, as diffusers' pipelines have them."""
+    """Return the largest difference of the latents before decoding, as diffusers has them."""
     model, hifi_net = on_the_host
     embedding = torch.randn(1, CONFIG.embedding_dim, generator=torch.Generator().manual_seed(4))
     identity = make_identity(

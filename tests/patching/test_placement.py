@@ -59,7 +59,7 @@ def test_a_mask_follows_an_area_by_position(model, hifi_net, identity, landmarks
 
 
 def tiles(model, tile, stride, batched):
-    """Return a MODEL that is sampled in tiles, as tiling packs do it: each tile an exact crop, no word of where."""
+    """Return a MODEL that is sampled in tiles, as packs do: exact crops, no word of where."""
 
     def wrapper(apply_model, args):
         x, t, c = args["input"], args["timestep"], args["c"]
@@ -190,7 +190,7 @@ def test_landmarks_scale_with_the_picture(landmarks):
     np.testing.assert_allclose(*centre, atol=0.02)
 
 
-# Which conditionings are positive, whatever the guider calls them ------------------------------------------------
+# Which conditionings are positive, whatever the guider calls them -----------------------------------------
 def positives(watch):
     """Return, for each call of the UNet, which chunks of its batch were patched."""
     result = []

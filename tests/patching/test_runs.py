@@ -76,7 +76,7 @@ def test_state_is_dropped_at_the_end(model, hifi_net, identity, landmarks, state
     assert state() is None
 
 
-class Boom(RuntimeError):
+class BoomError(RuntimeError):
     pass
 
 
@@ -87,7 +87,7 @@ def test_an_error_leaves_the_model_clean(model, hifi_net, identity, landmarks, s
     states.clear()
 
     def boom(*args, **kwargs):
-        raise Boom
+        raise BoomError
 
     with monkeypatch.context() as patch:
         broken, options = patched, {}
@@ -100,7 +100,7 @@ def test_an_error_leaves_the_model_clean(model, hifi_net, identity, landmarks, s
             )
         else:
             options["callback"] = boom
-        with pytest.raises(Boom) as caught:
+        with pytest.raises(BoomError) as caught:
             sample(broken, **options)
     # Even while the error, and with it every frame of the run, is still held.
     assert caught.value is not None
@@ -178,14 +178,12 @@ def test_nothing_is_waited_for_inside_the_unet(model, hifi_net, identity, landma
 def test_sigma_is_read_once_per_step(model, hifi_net, identity, landmarks, monkeypatch):
     reads = []
     original = RunState.sigma
-    monkeypatch.setattr(
-        RunState,
-        "sigma",
-        lambda self, sigmas: (
-            reads.append(self._sigma is None or self._sigma[0] is not sigmas),
-            original(self, sigmas),
-        )[1],
-    )
+
+    def sigma(self, sigmas):
+        reads.append(self._sigma is None or self._sigma[0] is not sigmas)
+        return original(self, sigmas)
+
+    monkeypatch.setattr(RunState, "sigma", sigma)
     # Two calls of the UNet in each step.
     monkeypatch.setattr(model.model, "memory_required", lambda *a, **k: 1e18)
     sample(apply_hifi_net(model, hifi_net, identity, landmarks, ON), steps=3)
