@@ -121,6 +121,9 @@ class InsightFaceAnalyzer:
 
     def analyze(self, image: np.ndarray, name: str) -> list[DetectedFace]:
         """Find all faces of a (H, W, 3) uint8 RGB picture, largest first."""
+        # Smaller ones make the package's resizing fail.
+        if min(image.shape[:2]) < 8:
+            return []
         faces = []
         for found in self._app.get(np.ascontiguousarray(image[..., ::-1])):
             landmarks = np.asarray(found["landmark_3d_68"], np.float32).copy()

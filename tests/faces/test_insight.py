@@ -73,6 +73,11 @@ def test_references_come_out_whole(insight, pictures, truth, analyzer):
     assert np.abs(face.crop_matrix - own.crop_matrix)[:, :2].max() < 0.03
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (7, 7)])
+def test_pictures_of_a_few_pixels_have_no_face(insight, shape):
+    assert insight.analyze(np.zeros((*shape, 3), np.uint8), "dot") == []
+
+
 def test_licence_and_provider_are_told(insight):
     about = describe(insight)
     assert "NOT allowed" in about
