@@ -13,8 +13,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
+from hifi_portrait.faces.pictures import read_image
 from hifi_portrait.faces.registry import OPEN, load_analyzer
 from hifi_portrait.faces.runtime import PROVIDER_CHOICES
 from hifi_portrait.landmarks import names
@@ -203,7 +203,7 @@ def photographs(model: FaceModel) -> dict[str, object]:
     analyzer = load_analyzer(OPEN, PROVIDER_CHOICES[0], [MODELS], [])
     found: dict[str, list[np.ndarray]] = {}
     for name, path in photos().items():
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        image = read_image(path)
         found[name] = [face.landmarks for face in analyzer.analyze(image, name)]
     obama = [name for name in found if name.startswith("obama")]
     joint = fit_faces([found[name][0] for name in obama], None, model)

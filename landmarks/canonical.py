@@ -70,7 +70,7 @@ def canonical_map(points: np.ndarray, width: int, height: int, model: FaceModel)
     y = (row - first[owner, 1]).astype(np.float32)
     to_b, to_c = (plane(zero, *v).astype(np.float32) for v in ((one, zero), (zero, one)))
 
-    def value(coefficients: np.ndarray, select: np.ndarray) -> np.ndarray:
+    def value(coefficients: np.ndarray, select: np.ndarray | slice) -> np.ndarray:
         k = coefficients[owner[select]]
         return k[:, 0] * x[select] + k[:, 1] * y[select] + k[:, 2]
 

@@ -73,7 +73,8 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
 def draw_mesh72(landmarks: FaceLandmarks3D, row: int) -> np.ndarray:
     """One face as anti-aliased coloured contours.
 
-    What the face itself hides is dimmed and lies below what is visible. Line width follows the face: 1/40 of the interocular distance of the upright face, at least one pixel.
+    What the face itself hides is dimmed and lies below what is visible.
+    Line width follows the face: 1/40 of the interocular distance of the upright face, at least one pixel.
     """
     points, visible = landmarks.points[row], landmarks.visible[row]
     image = np.zeros((landmarks.height, landmarks.width, 3), np.uint8)
@@ -142,8 +143,8 @@ def draw_five_points(keypoints: np.ndarray, width: int, height: int) -> np.ndarr
             360,
             1,
         )
-        cv2.fillConvexPoly(image, stick, color)
-    image = cv2.LUT(image, (np.arange(256) * 0.6).astype(np.uint8))
+        cv2.fillConvexPoly(image, np.asarray(stick), color)
+    image = np.asarray(cv2.LUT(image, (np.arange(256) * 0.6).astype(np.uint8)), np.uint8)
     for (x, y), color in zip(keypoints, KPS5_COLORS, strict=True):
         cv2.circle(image, (int(x), int(y)), 10, color, -1)
     return image

@@ -27,38 +27,23 @@ from .visibility import visible_points
 
 SIGMA = 0.025
 """Expected noise of a landmark, interocular distances."""
-
 EXPRESSION_SIGMA = 0.3
 """Standard deviation of the prior on expression coefficients that are not in `_FREQUENT` or `_RARE`."""
 _FREQUENT = (
-    "jawOpen",
-    "mouthSmile",
-    "eyeBlink",
-    "browDown",
-    "browInnerUp",
-    "browOuterUp",
-    "mouthPucker",
-    "eyeLook",
-)
-_FREQUENT += ("mouthUpperUp", "mouthLowerDown")
+    "jawOpen", "mouthSmile", "mouthUpperUp", "mouthLowerDown", "mouthPucker", "eyeBlink", "eyeLook",
+    "browDown", "browInnerUp", "browOuterUp",
+)  # fmt: skip
 _RARE = (
-    "mouthShrugLower",
-    "mouthRoll",
-    "mouthClose",
-    "mouthDimple",
-    "mouthPress",
-    "jawForward",
-    "jawLeft",
-    "jawRight",
-)
-_RARE += ("mouthLeft", "mouthRight", "cheekPuff")
+    "mouthShrugLower", "mouthRoll", "mouthClose", "mouthDimple", "mouthPress", "mouthLeft", "mouthRight",
+    "jawForward", "jawLeft", "jawRight", "cheekPuff",
+)  # fmt: skip
 _FREQUENT_SIGMA, _RARE_SIGMA = 0.45, 0.15
 SYMMETRY_SIGMA = 0.25
 """Standard deviation of the prior on the difference between the two sides of an expression."""
 MIN_POINTS = 24
 """Fewest usable points of a fit."""
 _ITERATIONS = 12
-_BROWS_LIDS = {"eyeBlink": 0.5}
+_FREE_SIDES = {"eyeBlink": 0.5}
 """Sides that differ more freely than `SYMMETRY_SIGMA` says: people wink."""
 
 
@@ -341,7 +326,7 @@ class _Face:
         self.expression = np.zeros(len(self.rows))
         self.prior = _expression_prior(self.names)
         self.weights = self.base_weights.copy()
-        self.noise = sigma
+        self.noise = float(sigma)
         self.inner = self.given.copy()
         self.inner[list(names.JAW)] = False
         self._start()
@@ -355,7 +340,7 @@ class _Face:
         # Complex numbers: the similarity is one division.
         za, zb = a[:, 0] + 1j * a[:, 1], b[:, 0] + 1j * b[:, 1]
         turn = (np.conj(za) * zb).sum() / (np.abs(za) ** 2).sum()
-        self.scale = float(np.sqrt((np.abs(b) ** 2).sum() / (np.abs(a) ** 2).sum()))
+        self.scale: float = float(np.sqrt((np.abs(b) ** 2).sum() / (np.abs(a) ** 2).sum()))
         angle = -np.angle(turn)
         c, s = np.cos(angle), np.sin(angle)
         self.rotation = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
@@ -434,7 +419,7 @@ class _Face:
     def move(self, step: np.ndarray) -> float:
         """Apply a step of the own parameters; return the largest change."""
         turn = step[:3]
-        angle = np.linalg.norm(turn)
+        angle = float(np.linalg.norm(turn))
         if angle > 0.6:
             turn, angle = turn * (0.6 / angle), 0.6
         if angle > 1e-12:
@@ -442,7 +427,7 @@ class _Face:
             k = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
             self.rotation = (np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k) @ self.rotation
         self.centre = self.centre + step[4:6] * self.scale
-        self.scale *= float(np.exp(np.clip(step[3], -0.4, 0.4)))
+        self.scale = float(self.scale * np.exp(np.clip(step[3], -0.4, 0.4)))
         before = self.expression
         self.expression = np.clip(before + step[6:], 0.0, 1.0)
         return max(float(angle), float(np.abs(self.expression - before).max(initial=0.0)))
@@ -499,7 +484,7 @@ def _expression_prior(names_: tuple[str, ...]) -> np.ndarray:
             # "Out" on the other, which this term must not fight.
             if stem.startswith("eyeLookIn") or stem.startswith("eyeLookOut"):
                 continue
-            amount = 1 / _BROWS_LIDS.get(stem, SYMMETRY_SIGMA) ** 2
+            amount = 1 / _FREE_SIDES.get(stem, SYMMETRY_SIGMA) ** 2
             prior[i, i] += amount
             prior[j, j] += amount
             prior[i, j] -= amount

@@ -35,8 +35,8 @@ def generate(
 ) -> FaceLandmarks3D:
     """Landmarks with the reference's identity and the target's pose and expression.
 
-    The paper's landmark generator. Any of pose, expression, position and scale may carry a leading batch dimension B; the others are
-    repeated.
+    The paper's landmark generator. Any of pose, expression, position and scale may carry a leading batch
+    dimension B; the others are repeated.
 
     Parameters
     ----------

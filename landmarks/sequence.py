@@ -187,7 +187,7 @@ def interpolate(
     (place_a, scale_a), (place_b, scale_b) = placement(a, model), placement(b, model)
     start, end = camera.rotation(*a.pose[0]), camera.rotation(*b.pose[0])
     axis, angle = _axis_angle(end @ start.T)
-    poses = [camera.angles(_turn(axis, angle * k) @ start) for k in t]
+    poses = np.array([camera.angles(_turn(axis, angle * k) @ start) for k in t])
     notes = list(dict.fromkeys(a.notes + b.notes))
     if a.shape.shape != b.shape.shape or np.abs(a.shape - b.shape).max(initial=0.0) > 1e-3:
         notes.append("The two faces have different shapes: the first one's is used")

@@ -35,7 +35,7 @@ def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06
     facing[triangles[area > -1e-9].ravel()] = True
 
     unit = np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
-    solid = np.abs(area) > 1e-6 * max(unit, 1e-6) ** 2
+    solid = np.abs(area) > 1e-6 * max(float(unit), 1e-6) ** 2
     a, b, c, area, corners = a[solid], b[solid], c[solid], area[solid], triangles[solid]
     p = points[:, None, :]
     l1 = ((p[..., 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (p[..., 1] - a[:, 1]) * (c[:, 0] - a[:, 0])) / area
@@ -45,7 +45,13 @@ def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06
     own = (corners[None] == np.arange(len(points))[:, None, None]).any(-1)
     covered = (inside & ~own & (depth > p[..., 2] + tolerance * unit)).any(1)
     seen = facing & ~covered
-    for pupil, upper, lower in ((68, (37, 38), (40, 41)), (69, (43, 44), (46, 47))):
-        opening = np.linalg.norm(points[list(upper), :2].mean(0) - points[list(lower), :2].mean(0))
-        seen[pupil] &= bool(opening > 0.035 * unit)
+    for pupil, corners_, upper, lower in (
+        (68, (36, 39), (37, 38), (40, 41)),
+        (69, (42, 45), (43, 44), (46, 47)),
+    ):
+        along = points[corners_[1], :2] - points[corners_[0], :2]
+        height = points[list(upper), :2].mean(0) - points[list(lower), :2].mean(0)
+        # y points down: the upper lid lies on this side of the line from corner to corner.
+        opening = (height[0] * along[1] - height[1] * along[0]) / max(float(np.linalg.norm(along)), 1e-9)
+        seen[pupil] &= bool(opening > 0.02 * unit)
     return seen

@@ -33,8 +33,8 @@ from .landmark_targets import (
 from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, Identity, ReferenceFaces
 
 _STYLE_TOOLTIP = (
-    "How the landmarks are drawn: mesh72 is this pack's coloured contours; kps5 is InstantID's five points and "
-    "sticks."
+    "How the landmarks are drawn: mesh72 is this pack's coloured contours; kps5 is InstantID's five points "
+    "and sticks."
 )
 
 
