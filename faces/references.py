@@ -200,7 +200,8 @@ def _load(
             for n, group in enumerate(groups.members, start=1)
         )
         raise ValueError(
-            f"the pictures show different people and none has the majority ({shown}): use one's only"
+            f"the pictures show different people and none has the majority ({shown}): use the pictures of "
+            f"one, or, if they are one person, set same_person_from below {same:.2f}"
         )
     records = []
     for position, candidate in enumerate(candidates):

@@ -161,6 +161,17 @@ class LoadReferenceFaces(io.ComfyNode):
                     "2: 1 is neutral, 0 is as if the picture were not there. Empty: from each "
                     "picture's quality.",
                 ),
+                io.Float.Input(
+                    "same_person_from",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Similarity from which two faces count as one person. 0: the recognizer's own "
+                    "(0.36 for SFace). Lower it for drawings or very different views, raise it when a "
+                    "look-alike slips in.",
+                ),
             ],
             outputs=[
                 ReferenceFaces.Output(display_name="faces", tooltip="For Refine Faces and Compare Faces."),
@@ -190,6 +201,7 @@ class LoadReferenceFaces(io.ComfyNode):
         images: list[torch.Tensor] | None = None,
         folder: list[str] | None = None,
         weights: list[str] | None = None,
+        same_person_from: list[float] | None = None,
     ) -> io.NodeOutput:
         """Choose, rate and weigh; the contact sheet is the node's preview."""
         pictures = named_images(images or [])
@@ -203,6 +215,7 @@ class LoadReferenceFaces(io.ComfyNode):
             index=index[0],
             disagree=other_people[0],
             weights=_parse_weights(_single(weights) or ""),
+            same=_single(same_person_from) or None,
         )
         references = load_references(pictures, analyzer[0], options, _progress(len(pictures)))
         sheet = _to_image(contact_sheet(references))

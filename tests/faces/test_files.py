@@ -6,6 +6,8 @@ The upstream projects cannot be reached where tests run: a server on the loopbac
 
 import hashlib
 import importlib.util
+import os
+import sys
 import threading
 import zipfile
 from dataclasses import replace
@@ -42,7 +44,7 @@ def wheels(tmp_path, monkeypatch):
         wheel.writestr(f"{info}/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     return folder
 
 
@@ -156,6 +158,6 @@ def test_where_files_go(monkeypatch, tmp_path):
     (pack / "faces" / "files.py").write_text((ROOT / "faces" / "files.py").read_text(encoding="utf-8"))
     spec = importlib.util.spec_from_file_location("installed_files", pack / "faces" / "files.py")
     installed = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(__import__("sys").modules, "installed_files", installed)
+    monkeypatch.setitem(sys.modules, "installed_files", installed)
     spec.loader.exec_module(installed)
     assert installed.default_folder() == tmp_path / "ComfyUI" / "models" / "hifi_portrait"

@@ -72,6 +72,13 @@ def test_half_and_half_is_refused_with_the_groups(analyzer, person, pictures):
         assert name in groups
 
 
+def test_the_artist_can_say_that_they_are_one_person(analyzer, pictures):
+    images = [pictures["obama"], pictures["biden"]]
+    with pytest.raises(ValueError, match="same_person_from"):
+        load_references(images, analyzer)
+    assert len(load_references(images, analyzer, ReferenceOptions(same=0.05)).faces) == 2
+
+
 def test_the_order_changes_nothing_bit_for_bit(analyzer, person, pictures):
     images = [*person, pictures["biden"]]
     results = []

@@ -108,6 +108,13 @@ def test_pictures_of_different_sizes_grey_and_with_alpha(nodes, analyzer, photos
     assert report.count("\n") == 1
 
 
+def test_one_person_can_be_declared(nodes, analyzer, photos):
+    images = [tensor(photos["obama"]), tensor(photos["biden"])]
+    with pytest.raises(ValueError, match="different people"):
+        run(nodes, analyzer, images, same_person_from=0.0)
+    assert len(run(nodes, analyzer, images, same_person_from=0.05).args[0].faces) == 2
+
+
 def test_not_a_number_and_empty_batches(nodes, analyzer, photos):
     broken = tensor(photos["obama"])
     broken[:, :40] = float("nan")
