@@ -188,7 +188,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = No
         k, v = k.expand(batch, -1, -1), v.expand(batch, -1, -1)
     mask = None
     if bias is not None:
-        mask = bias.to(q.dtype)[:, None, None, :].expand(batch, heads, q.shape[1], -1)
+        # Not expanded: torch pads a mask to the kernels' alignment, and would pad every row of it.
+        mask = bias.to(q.dtype)[:, None, None, :]
     out = F.scaled_dot_product_attention(
         split_heads(q, heads), split_heads(k, heads), split_heads(v, heads), attn_mask=mask
     )

@@ -74,8 +74,8 @@ def trunk_from_base(config: HiFiNetConfig, base: Mapping[str, Tensor]) -> dict[s
 def init_from_base(net: HiFiNet, base: Mapping[str, Tensor]) -> int:
     """Copy a base UNet's encoder and middle block into HiFi-Net's trunk.
 
-    Transformers that the trunk has and the base has not (``config.base_transformer_depth``) keep their weights,
-    but their outputs are set to zero, so that the trunk starts as the base's encoder.
+    Transformers that the trunk has and the base has not (``config.base_transformer_depth``) keep their
+    weights, but their outputs are set to zero, so that the trunk starts as the base's encoder.
 
     Returns
     -------
