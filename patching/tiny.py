@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import comfy.latent_formats
 import comfy.model_base
@@ -55,7 +56,10 @@ class TinyBaseConfig:
     @classmethod
     def from_json(cls, text: str) -> TinyBaseConfig:
         """Read what `to_json` wrote."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()})
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()
+        }
+        return cls(**fields)
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys."""
@@ -97,7 +101,9 @@ class TinyLatent(comfy.latent_formats.LatentFormat):
             self.latent_channels = codec.channels
             patch = codec.to_patch.weight.detach().reshape(3, PATCH**2, codec.channels).mean(1)
             self.latent_rgb_factors = patch.T.tolist()
-            self.latent_rgb_factors_bias = codec.to_patch.bias.detach().reshape(3, PATCH**2).mean(1).tolist()
+            bias = codec.to_patch.bias
+            assert bias is not None
+            self.latent_rgb_factors_bias = bias.detach().reshape(3, PATCH**2).mean(1).tolist()
 
 
 class TinyVAE:

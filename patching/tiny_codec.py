@@ -37,8 +37,8 @@ class TinyCodec(nn.Module):
                 nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
                 nn.Conv2d(width, 12, 3, padding=1), nn.PixelShuffle(2),
             )  # fmt: skip
-            nn.init.zeros_(self.mend[-2].weight)
-            nn.init.zeros_(self.mend[-2].bias)
+            for parameter in self.mend[-2].parameters():
+                nn.init.zeros_(parameter)
 
     def energy(self) -> Tensor:
         """(C,) root mean square of each channel's share in the picture, largest 1."""
@@ -85,9 +85,12 @@ class TinyCodec(nn.Module):
         # that the base has not learned yet comes out with its natural energy instead of as strong noise.
         gain = 1 / deviation
         to_latent, to_patch = (vectors * gain).T, vectors / gain
-        self.to_latent.weight.copy_(to_latent[:, :, None, None])
-        self.to_latent.bias.copy_(-(to_latent @ mean))
-        self.to_patch.weight.copy_(to_patch[:, :, None, None])
-        self.to_patch.bias.copy_(mean)
+        for layer, weight, bias in (
+            (self.to_latent, to_latent, -(to_latent @ mean)),
+            (self.to_patch, to_patch, mean),
+        ):
+            assert layer.bias is not None
+            layer.weight.copy_(weight[:, :, None, None])
+            layer.bias.copy_(bias)
         error = (centred - centred @ vectors @ vectors.T).square().mean()
         return float(10 * torch.log10(4 / error))

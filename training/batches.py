@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,15 +59,16 @@ class PreparedPeople:
 
         person = rows("person")
         pictures = int((person == person[0]).sum())
+        keys = ("crop", "crop_coords", "embedding", "damaged", "hint", "coords", "face")
+        ready: dict[str, Any] = {k: np.concatenate([m[k] for m in made]) for k in keys}
         return cls(
             person=person,
             image=rows("image"),
             points=rows("points"),
             concepts=np.array([concept_ids(w) for r in raw for w in r[1]], np.int64),
             pictures=pictures,
-            **{k: np.concatenate([m[k] for m in made]) for k in
-               ("crop", "crop_coords", "embedding", "damaged", "hint", "coords", "face")},
-        )  # fmt: skip
+            **ready,
+        )
 
     @property
     def people(self) -> int:

@@ -28,7 +28,11 @@ def add_comfyui_to_path(cpu: bool = True) -> Path:
     FileNotFoundError
         If none of these holds a ComfyUI.
     """
-    places = [os.environ.get("COMFYUI_PATH", ""), _ROOT / ".dev" / "host" / "ComfyUI", _ROOT.parent.parent]
+    places: list[str | Path] = [
+        os.environ.get("COMFYUI_PATH", ""),
+        _ROOT / ".dev" / "host" / "ComfyUI",
+        _ROOT.parent.parent,
+    ]
     for place in places:
         folder = Path(place)
         if place and (folder / "comfy" / "model_base.py").is_file():

@@ -121,7 +121,7 @@ def prepare_shard(job: tuple[str, str, str, int]) -> str:
         for key, value in row.items():
             rows.setdefault(key, []).append(value)
     partial = f"{target}.{os.getpid()}.npz"
-    np.savez(partial, **{k: np.stack(v) for k, v in rows.items()})
+    np.savez(partial, **{k: np.stack(v) for k, v in rows.items()})  # type: ignore[arg-type]
     Path(partial).replace(target)
     return target
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -13,15 +14,15 @@ RECIPES = Path(__file__).parent / "recipes"
 class Recipe:
     """A training run of the tiny model; equal recipes on equal data give equal weights on one machine.
 
-    ``steps`` are optimiser steps of ``batch`` people each. ``base_only`` is the share of samples that the base
-    must paint without references; ``base_steps`` steps at the start train the base alone; ``freeze_base``
-    keeps it as it is afterwards. ``noisy_end`` above 1 prefers noisy time steps. ``reference_counts`` are the
-    odds of 1, 2, ... references. ``channel_power``: a latent channel weighs as its share in the picture to
-    that power. ``zero_start``: layers that start at zero, so that an untrained network changes nothing, start
-    at this fraction of the usual random start instead; right when base and network learn together from
-    nothing. ``identity_loss`` and ``mend_loss`` act on clean pictures predicted from ``identity_share`` of the
-    batch, where the noise is below ``identity_max_noise``. ``network`` changes fields of the tiny
-    `HiFiNetConfig`.
+    ``steps`` are optimiser steps of ``batch`` people each. ``base_only`` is the share of samples that the
+    base must paint without references; ``base_steps`` steps at the start train the base alone;
+    ``freeze_base`` keeps it as it is afterwards. ``noisy_end`` above 1 prefers noisy time steps.
+    ``reference_counts`` are the odds of 1, 2, ... references. ``channel_power``: a latent channel weighs as
+    its share in the picture to that power. ``zero_start``: layers that start at zero, so that an untrained
+    network changes nothing, start at this fraction of the usual random start instead; right when base and
+    network learn together from nothing. ``identity_loss`` and ``mend_loss`` act on clean pictures predicted
+    from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``. ``network``
+    changes fields of the tiny `HiFiNetConfig`.
     """
 
     name: str = "tiny"
@@ -73,7 +74,8 @@ class Recipe:
         if unknown:
             raise ValueError(f"{file.name}: unknown fields {', '.join(unknown)}")
         data["network"] = tuple(sorted((data.get("network") or {}).items()))
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**values)
 
     def to_json(self) -> str:
         """JSON with sorted keys, readable by `load`."""

@@ -21,7 +21,7 @@ add_comfyui_to_path()
 
 from ..patching import tiny  # noqa: E402
 from ..patching.tiny_codec import TinyCodec  # noqa: E402
-from ..patching.tiny_words import WordEncoder  # noqa: E402
+from ..patching.tiny_words import PADDING, WordEncoder  # noqa: E402
 from .ship import initialise_unet  # noqa: E402
 
 
@@ -56,6 +56,7 @@ class TinySystem(nn.Module):
         self.codec = codec.eval().requires_grad_(False)
         self.size_zeros = config.vector_dim - config.pooled_dim
         sigmas = model.model_sampling.sigmas
+        self.signal: Tensor
         self.register_buffer("signal", (1 + sigmas**2).rsqrt(), persistent=False)
         self.layers = [(layer.block, layer.number, layer.depth) for layer in config.identity_layers()]
 
@@ -139,7 +140,7 @@ class TinySystem(nn.Module):
         """
         last = len(self.signal) - 1
         times = [*torch.linspace(last, 0, steps).round().tolist(), None]
-        nothing = torch.full_like(concepts, concepts.max() * 0 + len(self.words.tokens.weight) - 1)
+        nothing = torch.full_like(concepts, PADDING)
         x = noise  # scaled: at the last step there is no signal
         with torch.no_grad():
             for now, after in itertools.pairwise(times):

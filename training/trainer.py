@@ -238,7 +238,9 @@ class Trainer:
         self.step += 1
         decay = min(recipe.ema, self.step / (self.step + 20))
         with torch.no_grad():
-            torch._foreach_lerp_([self.average[n] for n in self.names], self.parameters, 1 - decay)
+            torch._foreach_lerp_(
+                [self.average[n] for n in self.names], list[Tensor](self.parameters), 1 - decay
+            )
         return parts
 
     def freeze_base(self) -> None:
@@ -278,9 +280,9 @@ class Trainer:
         target = rows + 2
         references = rows[:, None] + np.array([3, 4, 5, 6])
         self.averaged()
-        noise = torch.randn(
-            people, *self.people.latents.shape[1:], generator=torch.Generator().manual_seed(0)
-        )  # type: ignore[union-attr]
+        assert self.people.latents is not None
+        size = (people, *self.people.latents.shape[1:])
+        noise = torch.randn(size, generator=torch.Generator().manual_seed(0))
         concepts = torch.from_numpy(data.concepts[target])
         hint = torch.from_numpy(data.hint[target].transpose(0, 3, 1, 2).astype(np.float32) / 255)
         coords = torch.from_numpy(data.coords[target].transpose(0, 3, 1, 2).astype(np.float32))

@@ -55,7 +55,7 @@ def damage(image: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> n
     np.ndarray
         (S, S, 3) uint8.
     """
-    result = image.astype(np.float32)
+    result: np.ndarray = image.astype(np.float32)
     size = len(image)
     faults = rng.random(5) < [0.75, 0.25, 0.3, 0.3, 0.25]
     if not faults.any():
@@ -76,5 +76,5 @@ def damage(image: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> n
         coded = cv2.imencode(
             ".jpg", np.ascontiguousarray(result[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality]
         )[1]
-        result = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
+        result = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1]
     return np.ascontiguousarray(result)

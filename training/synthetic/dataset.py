@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def make_shard(job: tuple[str | None, int, int, int, int, str]) -> str:
     """
     data, first, people, pictures, size, file = job
     mesh, model = _mesh(data), FaceModel.load()
-    rows: dict[str, list[object]] = {}
+    rows: dict[str, list[Any]] = {}
     words: list[list[str]] = []
     for seed in range(first, first + people):
         person = draw_person(mesh, seed)
@@ -120,7 +121,8 @@ def make_shard(job: tuple[str | None, int, int, int, int, str]) -> str:
                 rows.setdefault(key, []).append(value)
             words.append(list(scene.words))
     partial = f"{file}.{os.getpid()}.npz"
-    np.savez(partial, words=json.dumps(words), **{k: np.stack(v) for k, v in rows.items()})
+    arrays: dict[str, Any] = {k: np.stack(v) for k, v in rows.items()}
+    np.savez(partial, words=json.dumps(words), **arrays)
     Path(partial).replace(file)
     return file
 
@@ -168,8 +170,7 @@ def synthesize(
             yield Path(make_shard(job))
         return
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for file in pool.imap_unordered(make_shard, jobs):
-            yield Path(file)
+        yield from map(Path, pool.imap_unordered(make_shard, jobs))
 
 
 def load_shards(

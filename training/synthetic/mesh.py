@@ -198,12 +198,11 @@ def cut_mesh(data: Path) -> HeadMesh:
     number[keep] = np.arange(len(keep))
     quads = number[quads]
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)
-    kind = np.concatenate([quad_kind, quad_kind])
     solid = triangles[:, 1] != triangles[:, 2]
-    triangles, kind = triangles[solid], kind[solid].astype(np.int8)
+    triangles, shows = triangles[solid], np.tile(quad_kind, 2)[solid].astype(np.int8)
     vertex_kind = np.zeros(len(keep), np.int8)
     for k in (EYE, TEETH, TONGUE, LASHES):
-        vertex_kind[np.unique(triangles[kind == k])] = k
+        vertex_kind[np.unique(triangles[shows == k])] = k
 
     targets = data / "mpfb2" / "targets"
 
@@ -226,10 +225,11 @@ def cut_mesh(data: Path) -> HeadMesh:
     expression = {p.name[: -len(".target")]: _read_target(p, len(points), keep) for p in units}
 
     def mask(name: str) -> np.ndarray:
-        picture = cv2.imread(str(data / "mpfb2" / "textures" / f"mpfb_{name}.jpg"), cv2.IMREAD_GRAYSCALE)
+        file = data / "mpfb2" / "textures" / f"mpfb_{name}.jpg"
+        picture = np.asarray(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE))
         size = np.array(picture.shape[::-1], np.float32)
         place = (texture[keep] * [1, -1] + [0, 1]).astype(np.float32) * size
-        values = cv2.remap(picture, place[None, :, 0], place[None, :, 1], cv2.INTER_LINEAR)[0]
+        values = np.asarray(cv2.remap(picture, place[None, :, 0], place[None, :, 1], cv2.INTER_LINEAR))[0]
         return (values / 255 * (vertex_kind == SKIN)).astype(np.float32)
 
     embedding = np.load(EMBEDDING)
@@ -237,7 +237,7 @@ def cut_mesh(data: Path) -> HeadMesh:
     return HeadMesh(
         base=base,
         triangles=triangles,
-        kind=kind,
+        kind=shows,
         vertex_kind=vertex_kind,
         universal=universal.reshape(2, 4, 3, 3, vertices, 3),
         ancestry=ancestry.reshape(3, 2, 4, vertices, 3),
@@ -246,7 +246,7 @@ def cut_mesh(data: Path) -> HeadMesh:
         expression=np.array(list(expression.values())),
         expression_names=np.array(list(expression)),
         **{name.replace("-", "_"): mask(name) for name in _MASKS},
-        occlusion=_bake_occlusion(base + universal.mean(0), triangles[kind < LASHES]),
+        occlusion=_bake_occlusion(base + universal.mean(0), triangles[shows < LASHES]),
         corners=number[embedding["vertices"]].astype(np.int32),
         weights=embedding["weights"].astype(np.float32),
     )

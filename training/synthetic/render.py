@@ -45,8 +45,8 @@ def _noise() -> tuple[np.ndarray, np.ndarray]:
     tiles = []
     for blur in (1.2, 8.0):
         field = np.pad(rng.normal(size=(256, 256)).astype(np.float32), 64, mode="wrap")
-        field = cv2.GaussianBlur(field, (0, 0), blur)[64:-64, 64:-64]
-        tiles.append((field / field.std()).astype(np.float32))
+        tile = np.asarray(cv2.GaussianBlur(field, (0, 0), blur))[64:-64, 64:-64]
+        tiles.append((tile / tile.std()).astype(np.float32))
     return tiles[0], tiles[1]
 
 
@@ -272,14 +272,13 @@ def _shadow(
     depth = np.full(size * size, -99.0, np.float32)
     hit = np.nonzero(owner >= 0)[0]
     depth[hit] = (screen[triangles[owner[hit]], 2] * weights[hit]).sum(1)
-    depth = depth.reshape(size, size)
     q = at @ frame.T
     x, y = q[:, 0] * scale + size / 2, size * 0.45 - q[:, 1] * scale
     total = np.zeros(len(at), np.float32)
     for dx, dy in ((-1, -1), (1, -1), (-1, 1), (1, 1), (0, 0)):
         ix = np.clip(x + dx * spread, 0, size - 1).astype(np.int32)
         iy = np.clip(y + dy * spread, 0, size - 1).astype(np.int32)
-        total += np.clip(1 - (depth[iy, ix] - q[:, 2] - 0.09) / 0.12, 0, 1)
+        total += np.clip(1 - (depth[iy * size + ix] - q[:, 2] - 0.09) / 0.12, 0, 1)
     return total / 5
 
 
