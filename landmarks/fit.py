@@ -324,6 +324,9 @@ class _Face:
         # (72, 3, E + K): all that moves a point, laid out for one batched product.
         self.flat = np.concatenate([self.basis, model.identity]).transpose(1, 2, 0).copy()
         self.expression = np.zeros(len(self.rows))
+        lips = ("mouthClose", "jawOpen")
+        known = all(name in self.names for name in lips)
+        self.close = (self.names.index(lips[0]), self.names.index(lips[1])) if known else None
         self.prior = _expression_prior(self.names)
         self.weights = self.base_weights.copy()
         self.noise = float(sigma)
@@ -430,6 +433,9 @@ class _Face:
         self.scale = float(self.scale * np.exp(np.clip(step[3], -0.4, 0.4)))
         before = self.expression
         self.expression = np.clip(before + step[6:], 0.0, 1.0)
+        if self.close is not None:  # lips close no further than the jaw is open
+            row, jaw = self.close
+            self.expression[row] = min(self.expression[row], self.expression[jaw])
         return max(float(angle), float(np.abs(self.expression - before).max(initial=0.0)))
 
     def result(self, identity: np.ndarray, covariance: np.ndarray) -> FaceFit:

@@ -4,11 +4,11 @@ Writes ``facemesh_offset`` into the face model's file.
 
 Data: one file, MediaPipe's ``canonical_face_model.obj`` (Apache-2.0, in its repository under
 ``mediapipe/tasks/cc/vision/face_geometry/data``, sha256 below), the average face that its mesh network was
-built on. No photo takes part, so that photos can test the result. Method (*ours*): the canonical face's 72
-points are moved, turned and scaled onto our mean face (least squares; jaw contour at weight 0.2, pupils at
-0, glabella and forehead at 0.5); what is left is the offset. Without it the fit explains the difference
-between the two averages by pose and expression: heads that look straight into the camera read 10 to 20
-degrees of pitch and lowered brows. Usage::
+built on. No photo takes part, so that photos can test the result. Method (*ours*): the canonical face's
+lips, which are parted, are closed; its 72 points are moved, turned and scaled onto our mean face (least
+squares; jaw contour at weight 0.2, pupils at 0, glabella and forehead at 0.5); what is left is the offset.
+Without it the fit explains the difference between the two averages by pose and expression: heads that look
+straight into the camera read about 12 degrees of pitch, and lowered brows. Usage::
 
     python -m hifi_portrait.training.calibrate_facemesh canonical_face_model.obj [face72.safetensors]
 """
@@ -56,13 +56,30 @@ def weighted_align(points: np.ndarray, onto: np.ndarray, weights: np.ndarray) ->
     return scale * a @ (u @ flip @ vt).T + (share * onto).sum(0)
 
 
+def close_lips(points: np.ndarray) -> np.ndarray:
+    """Bring the lips together: the canonical face's are parted, a neutral face's are not."""
+    closed = points.copy()
+    for upper, lower, outer_upper, outer_lower in (
+        (61, 67, (50, 49), (58, 59)),
+        (62, 66, (51,), (57,)),
+        (63, 65, (52, 53), (56, 55)),
+    ):
+        apart = (points[upper] - points[lower]) / 2
+        closed[upper] -= apart
+        closed[lower] += apart
+        for share, above, below in zip((1.0, 0.5), outer_upper, outer_lower, strict=False):
+            closed[above] -= share * apart
+            closed[below] += share * apart
+    return closed
+
+
 def offset(canonical: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """(72, 3) canonical face minus ours in the head frame, exactly symmetric; 0 at the pupils."""
     weights = np.ones(names.POINT_COUNT)
     weights[list(names.JAW)] = 0.2
     weights[[names.GLABELLA, names.FOREHEAD]] = 0.5
     weights[[names.RIGHT_PUPIL, names.LEFT_PUPIL]] = 0.0
-    left = weighted_align(canonical, mean, weights) - mean
+    left = weighted_align(close_lips(canonical), mean, weights) - mean
     left = (left + left[names.MIRROR] * [-1.0, 1.0, 1.0]) / 2
     left[[names.RIGHT_PUPIL, names.LEFT_PUPIL]] = 0.0
     return left

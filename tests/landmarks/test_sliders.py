@@ -52,9 +52,11 @@ def test_zero_is_neutral_and_presets_stay_within_limits(model):
 
 def test_below_zero_takes_from_the_target_first(model):
     base = model.coefficients({"eyeBlinkLeft": 0.5})
-    half, _ = TABLE.expression({"eye_closed_left": -0.5}, model, base)
+    slider = TABLE.by_id["eye_closed_left"]
+    used_up = 0.5 / slider.positive["eyeBlinkLeft"]
+    half, _ = TABLE.expression({slider.id: -used_up}, model, base)
     assert values(model, half) == {}
-    more, _ = TABLE.expression({"eye_closed_left": -0.8}, model, base)
+    more, _ = TABLE.expression({slider.id: -used_up - 0.3}, model, base)
     assert values(model, more) == {"eyeWideLeft": 0.3}
 
 
