@@ -133,3 +133,9 @@ def test_the_shared_table_agrees_with_the_code():
     assert table["camera_distance"] == CAMERA_DISTANCE
     assert tuple(table["canvas"]["centre"]) == DEFAULT_CENTRE
     assert table["canvas"]["scale"] == DEFAULT_SCALE
+
+
+def test_the_page_of_the_face_is_up_to_date():
+    from hifi_portrait.training.document_face import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m hifi_portrait.training.document_face"
