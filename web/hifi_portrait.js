@@ -11,15 +11,17 @@ style.rel = 'stylesheet'
 style.href = new URL('./hifi_portrait.css', import.meta.url).href
 document.head.append(style)
 
+const locale = () => app.extensionManager?.setting?.get('Comfy.Locale') ?? 'en'
+
 app.registerExtension({
   name: 'HiFiPortrait.Face',
   async init() {
     // A node that finds nothing loaded tries again, and shows what is wrong.
-    await loadData().catch(() => {})
+    await loadData(locale()).catch(() => {})
   },
   /** @param {any} node */
   nodeCreated(node) {
     if (!NODES.has(node.comfyClass)) return
-    attachFace(node, app.extensionManager?.setting?.get('Comfy.Locale') ?? 'en')
+    attachFace(node, locale())
   }
 })

@@ -10,10 +10,12 @@ from harness.locales import LANGUAGES, english, leaves, missing, read
 
 pytestmark = pytest.mark.host
 
+VALUES = ("'custom'", "'nothing'", "'zero identity'", "'tiny (shipped)'", "antelopev2", "mesh72", "kps5")
+
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_complete(language, host):
-    """Names, descriptions and tooltips of all nodes, inputs and outputs; ``python -m harness.locales`` lists gaps."""
+    """Names, descriptions and tooltips of all nodes; ``python -m harness.locales`` lists gaps."""
     assert missing(language, english(host.object_info())) == []
 
 
@@ -54,7 +56,8 @@ def test_german_front_end(host, browser, artifacts):
               app.graph.clear()
               const node = LiteGraph.createNode(kind)
               app.graph.add(node)
-              return [node.title, node.widgets.find((w) => w.name === 'smile').label, node.widgets.map((w) => w.name)]
+              const label = node.widgets.find((w) => w.name === 'smile').label
+              return [node.title, label, node.widgets.map((w) => w.name)]
             }""",
             kind,
         )

@@ -49,6 +49,8 @@ export class FaceWidget {
     this.text = text
     this.view = new FaceView(model)
     this.referenceView = new FaceView(model)
+    this.referencePicture = document.createElement('canvas')
+    this.referenceKey = ''
     this.theme = readTheme(document.body)
     this.points = new Float32Array(72 * 3)
     /** @type {import('./handles.js').Handle | null} */
@@ -228,7 +230,17 @@ export class FaceWidget {
       }
       const left = { ...area, width: share }
       const tall = { width: 100, height: 170 }
-      this.referenceView.draw(ctx, left, tall, reference, this.theme, { style, caption: this.text('reference') })
+      const key = JSON.stringify([share, height, density, style, this.theme, this.memory.shape])
+      if (key !== this.referenceKey) {
+        // It changes with the person only; drawing it anew would cost as much as the target.
+        this.referenceKey = key
+        this.referencePicture.width = Math.round(share * density)
+        this.referencePicture.height = h
+        const still = /** @type {CanvasRenderingContext2D} */ (this.referencePicture.getContext('2d'))
+        still.scale(density, density)
+        this.referenceView.draw(still, left, tall, reference, this.theme, { style, caption: this.text('reference') })
+      }
+      ctx.drawImage(this.referencePicture, 0, 0, share, height)
       area.x = share
       area.width = width - share
     }
@@ -353,6 +365,8 @@ export class FaceWidget {
   /** @param {PointerEvent} event */
   onUp(event) {
     if (!this.drag) return
+    // Browsers may leave out the last movements before the button goes up.
+    if (event.type === 'pointerup') this.onMove(event)
     this.canvas.releasePointerCapture(event.pointerId)
     this.drag = null
     this.announce(this.describe(this.controls.values()))

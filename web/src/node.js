@@ -14,17 +14,21 @@ const MINIMUM_WIDTH = 360
 /** How often inputs and theme are looked at, ms: undo and other extensions change them without a call. */
 const LOOK_EVERY = 250
 
-/** @type {{ model: FaceModel, table: SliderTable } | null} */
+/** @typedef {{ model: FaceModel, table: SliderTable, words: (key: string) => string }} Data */
+/** @type {Data | null} */
 let data = null
 
 /**
- * Load the 3D face and the slider table, once for all nodes. Awaited before any node is made, so
- * that nodes have their size from the start.
+ * Load the 3D face, the slider table and the words, once for all nodes. Awaited before any node is
+ * made, so that nodes have their size from the start.
+ *
+ * @param {string} locale
+ * @returns {Promise<Data>}
  */
-export async function loadData() {
+export async function loadData(locale) {
   if (!data) {
-    const model = await FaceModel.load()
-    data = { model, table: await SliderTable.load(model.names) }
+    const [model, words] = await Promise.all([FaceModel.load(), translator(locale)])
+    data = { model, words, table: await SliderTable.load(model.names) }
   }
   return data
 }
@@ -108,10 +112,10 @@ export function attachFace(node, locale) {
   node.setSize([Math.max(MINIMUM_WIDTH, size[0]), size[1]])
 
   if (data) {
-    start(node, holder, data.model, data.table, locale)
+    start(node, holder, data)
   } else {
-    loadData()
-      .then(({ model, table }) => start(node, holder, model, table, locale))
+    loadData(locale)
+      .then((loaded) => start(node, holder, loaded))
       .catch((error) => {
         holder.textContent = `HiFi-Portrait: ${error.message}`
       })
@@ -121,12 +125,9 @@ export function attachFace(node, locale) {
 /**
  * @param {HostNode} node
  * @param {HTMLElement} holder
- * @param {FaceModel} model
- * @param {SliderTable} table
- * @param {string} locale
+ * @param {Data} loaded
  */
-function start(node, holder, model, table, locale) {
-  const words = translator(locale)
+function start(node, holder, { model, table, words }) {
   const find = (/** @type {string} */ name) => node.widgets.find((w) => w.name === name)
   const text = (/** @type {string} */ key) => {
     const id = key.startsWith('slider.') ? key.slice(7) : ''

@@ -51,17 +51,48 @@ function shade(nx, ny, nz, c, shine, out, at) {
   out[at + 3] = 255
 }
 
+/** Side of the tables of shades, by the direction that a surface faces. */
+const SHADES = 256
+/** @type {Map<number, Uint32Array>} */
+const shades = new Map()
+
+/**
+ * Shades of a part for every direction towards the viewer, as RGBA in one number.
+ *
+ * @param {number} part
+ * @returns {Uint32Array} (SHADES, SHADES) by y and x of the normal
+ */
+function shadesOf(part) {
+  let table = shades.get(part)
+  if (!table) {
+    const colours = new Uint8ClampedArray(4 * SHADES * SHADES)
+    const shine = part === LIP ? 46 : part === SKIN ? 26 : 0
+    for (let j = 0, at = 0; j < SHADES; j++) {
+      for (let i = 0; i < SHADES; i++, at += 4) {
+        const nx = (2 * i) / (SHADES - 1) - 1
+        const ny = (2 * j) / (SHADES - 1) - 1
+        const nz = Math.sqrt(Math.max(0, 1 - nx * nx - ny * ny))
+        shade(nx, ny, nz, ALBEDO[part], shine, colours, at)
+      }
+    }
+    table = new Uint32Array(colours.buffer)
+    shades.set(part, table)
+  }
+  return table
+}
+
 export class Raster {
   /** @param {number} width px @param {number} height px */
   constructor(width, height) {
     this.width = width
     this.height = height
     this.image = new ImageData(width, height)
+    this.pixels = new Uint32Array(this.image.data.buffer)
     this.depth = new Float32Array(width * height)
   }
 
   clear() {
-    this.image.data.fill(0)
+    this.pixels.fill(0)
     this.depth.fill(-1e9)
   }
 
@@ -93,7 +124,7 @@ export class Raster {
     const area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     // Counter-clockwise in a frame with y up is clockwise here: a front side has a negative area.
     if (area > -1e-6) return
-    const { width, height, depth } = this
+    const { width, height, depth, pixels } = this
     const data = this.image.data
     const x0 = Math.max(0, Math.floor(Math.min(ax, bx, cx))), x1 = Math.min(width - 1, Math.ceil(Math.max(ax, bx, cx)))
     const y0 = Math.max(0, Math.floor(Math.min(ay, by, cy))), y1 = Math.min(height - 1, Math.ceil(Math.max(ay, by, cy)))
@@ -101,10 +132,13 @@ export class Raster {
     const inv = 1 / area
     const bias = BIAS[part] * eyes.scale
     const az = p[ia + 2] + bias, bz = p[ib + 2] + bias, cz = p[ic + 2] + bias
-    const colour = ALBEDO[part]
     const isEye = part === EYE_R || part === EYE_L
     const pupil = part === EYE_R ? eyes.right : eyes.left
-    const shine = part === LIP ? 46 : part === SKIN ? 26 : 0
+    const table = shadesOf(isEye ? SKIN : part)
+    const half = (SHADES - 1) / 2
+    const [anx, any] = [normals[ia], normals[ia + 1]]
+    const [bnx, bny] = [normals[ib], normals[ib + 1]]
+    const [cnx, cny] = [normals[ic], normals[ic + 1]]
     // Barycentric weights grow linearly along a row.
     const wbx = (cy - ay) * inv, wby = -(cx - ax) * inv
     const wcx = -(by - ay) * inv, wcy = (bx - ax) * inv
@@ -118,16 +152,12 @@ export class Raster {
         const z = wa * az + wb * bz + wc * cz
         if (z <= depth[at]) continue
         depth[at] = z
-        const o = 4 * at
         if (isEye) {
-          eyeColour(x + 0.5 - pupil[0], y + 0.5 - pupil[1], eyes.scale, data, o)
+          eyeColour(x + 0.5 - pupil[0], y + 0.5 - pupil[1], eyes.scale, data, 4 * at)
         } else {
-          let nx = wa * normals[ia] + wb * normals[ib] + wc * normals[ic]
-          let ny = wa * normals[ia + 1] + wb * normals[ib + 1] + wc * normals[ic + 1]
-          let nz = wa * normals[ia + 2] + wb * normals[ib + 2] + wc * normals[ic + 2]
-          const length = 1 / (Math.sqrt(nx * nx + ny * ny + nz * nz) || 1)
-          nx *= length; ny *= length; nz *= length
-          shade(nx, ny, nz, colour, shine, data, o)
+          const i = ((wa * anx + wb * bnx + wc * cnx + 1) * half) | 0
+          const j = ((wa * any + wb * bny + wc * cny + 1) * half) | 0
+          pixels[at] = table[j * SHADES + i]
         }
       }
     }

@@ -1,10 +1,10 @@
 // @ts-check
-/** The widget's own words; names of inputs come from the node's translations in `locales/`. */
+/** The widget's own words in English; names of inputs come from the node's translations in `locales/`. */
 
 /** @typedef {Record<string, string>} Words */
 
 /** @type {Words} */
-const en = {
+export const en = {
   face: 'Face',
   neutral: 'neutral',
   face_control: '3D face',
@@ -69,211 +69,20 @@ const en = {
   'handle.pupil_left': 'Left pupil'
 }
 
-/** @type {Words} */
-const zh = {
-  face: '面部',
-  neutral: '无表情',
-  face_control: '3D 面部',
-  tools: '视图与重置',
-  hint:
-    '拖动转头，Shift+拖动移动，Alt+拖动倾斜，点击后用滚轮缩放，双击重置。拖动嘴角、嘴唇、眉毛、眼睑或瞳孔可改变表情。' +
-    '按键：方向键、Shift+方向键、Alt+方向键、+ 和 -、Home；N 选择部位，Ctrl+方向键移动该部位。',
-  style: '泥塑、关键点或两者',
-  compare: '参考与目标并排显示',
-  mirror: '镜像姿态和表情',
-  reset_head: '重置头部（双击）',
-  reset_face: '恢复无表情',
-  reference: '参考',
-  target: '目标',
-  expressions: '表情',
-  poses: '头部',
-  favourites: '收藏',
-  favourite_hint: '按 Delete 键删除',
-  add: '把当前姿态和表情保存到工作流',
-  add_short: '收藏',
-  remove: '删除',
-  sliders: '滑块',
-  'group.head': '头部',
-  'group.mouth': '嘴',
-  'group.eyes': '眼睛',
-  'group.brows': '眉毛',
-  'group.cheeks': '脸颊',
-  'group.all': '全部',
-  'preset.neutral': '无表情',
-  'preset.smile': '微笑',
-  'preset.laugh': '大笑',
-  'preset.surprise': '惊讶',
-  'preset.anger': '愤怒',
-  'preset.sadness': '悲伤',
-  'preset.disgust': '厌恶',
-  'preset.kiss': '亲吻',
-  'preset.wink': '眨眼',
-  'preset.sleep': '睡着',
-  'preset.doubt': '怀疑',
-  'preset.talk': '说话',
-  'pose.front': '正面',
-  'pose.quarter_left': '左四分之三',
-  'pose.quarter_right': '右四分之三',
-  'pose.profile_left': '左侧面',
-  'pose.profile_right': '右侧面',
-  'pose.look_up': '仰头',
-  'handle.mouth_corner_right': '右嘴角',
-  'handle.mouth_corner_left': '左嘴角',
-  'handle.lower_lip': '下唇',
-  'handle.upper_lip': '上唇',
-  'handle.chin': '下巴',
-  'handle.brow_inner_right': '右眉内侧',
-  'handle.brow_inner_left': '左眉内侧',
-  'handle.brow_outer_right': '右眉外侧',
-  'handle.brow_outer_left': '左眉外侧',
-  'handle.lid_right': '右上眼睑',
-  'handle.lid_left': '左上眼睑',
-  'handle.lower_lid_right': '右下眼睑',
-  'handle.lower_lid_left': '左下眼睑',
-  'handle.pupil_right': '右瞳孔',
-  'handle.pupil_left': '左瞳孔'
-}
-
-/** @type {Words} */
-const ja = {
-  face: '顔',
-  neutral: '無表情',
-  face_control: '3D の顔',
-  tools: '表示とリセット',
-  hint:
-    'ドラッグで向きを変更、Shift+ドラッグで移動、Alt+ドラッグで傾き、クリック後のホイールで拡大縮小、ダブルクリックでリセット。' +
-    '口角、唇、眉、まぶた、瞳をドラッグすると表情が変わります。' +
-    'キー：矢印、Shift+矢印、Alt+矢印、+ と -、Home。N で部位を選び、Ctrl+矢印で動かします。',
-  style: '粘土・ランドマーク・両方',
-  compare: '参照と目標を並べて表示',
-  mirror: '向きと表情を左右反転',
-  reset_head: '頭をリセット（ダブルクリック）',
-  reset_face: '無表情に戻す',
-  reference: '参照',
-  target: '目標',
-  expressions: '表情',
-  poses: '頭の向き',
-  favourites: 'お気に入り',
-  favourite_hint: 'Delete キーで削除',
-  add: '今の向きと表情をワークフローに保存',
-  add_short: '保存',
-  remove: '削除',
-  sliders: 'スライダー',
-  'group.head': '頭',
-  'group.mouth': '口',
-  'group.eyes': '目',
-  'group.brows': '眉',
-  'group.cheeks': '頬',
-  'group.all': 'すべて',
-  'preset.neutral': '無表情',
-  'preset.smile': '微笑み',
-  'preset.laugh': '笑い',
-  'preset.surprise': '驚き',
-  'preset.anger': '怒り',
-  'preset.sadness': '悲しみ',
-  'preset.disgust': '嫌悪',
-  'preset.kiss': 'キス',
-  'preset.wink': 'ウインク',
-  'preset.sleep': '眠り',
-  'preset.doubt': '疑い',
-  'preset.talk': '会話',
-  'pose.front': '正面',
-  'pose.quarter_left': '左斜め',
-  'pose.quarter_right': '右斜め',
-  'pose.profile_left': '左横顔',
-  'pose.profile_right': '右横顔',
-  'pose.look_up': '見上げる',
-  'handle.mouth_corner_right': '右の口角',
-  'handle.mouth_corner_left': '左の口角',
-  'handle.lower_lip': '下唇',
-  'handle.upper_lip': '上唇',
-  'handle.chin': 'あご',
-  'handle.brow_inner_right': '右眉の内側',
-  'handle.brow_inner_left': '左眉の内側',
-  'handle.brow_outer_right': '右眉の外側',
-  'handle.brow_outer_left': '左眉の外側',
-  'handle.lid_right': '右の上まぶた',
-  'handle.lid_left': '左の上まぶた',
-  'handle.lower_lid_right': '右の下まぶた',
-  'handle.lower_lid_left': '左の下まぶた',
-  'handle.pupil_right': '右の瞳',
-  'handle.pupil_left': '左の瞳'
-}
-
-/** @type {Words} */
-const de = {
-  face: 'Gesicht',
-  neutral: 'neutral',
-  face_control: '3D-Gesicht',
-  tools: 'Ansicht und Zurücksetzen',
-  hint:
-    'Ziehen dreht, Umschalt+Ziehen verschiebt, Alt+Ziehen neigt, das Mausrad skaliert (nach einem Klick), Doppelklick setzt zurück. ' +
-    'Mund, Brauen, Lider oder Pupillen ziehen ändert den Ausdruck. Tasten: Pfeile, Umschalt+Pfeile, Alt+Pfeile, + und -, Pos1; ' +
-    'N wählt eine Stelle, Strg+Pfeile bewegt sie.',
-  style: 'Ton, Landmarken oder beides',
-  compare: 'Referenz und Ziel nebeneinander',
-  mirror: 'Haltung und Ausdruck spiegeln',
-  reset_head: 'Kopf zurücksetzen (Doppelklick)',
-  reset_face: 'Neutraler Ausdruck',
-  reference: 'Referenz',
-  target: 'Ziel',
-  expressions: 'Ausdruck',
-  poses: 'Kopf',
-  favourites: 'Favoriten',
-  favourite_hint: 'Entf löscht ihn',
-  add: 'Haltung und Ausdruck mit dem Workflow speichern',
-  add_short: 'Merken',
-  remove: 'Löschen',
-  sliders: 'Regler',
-  'group.head': 'Kopf',
-  'group.mouth': 'Mund',
-  'group.eyes': 'Augen',
-  'group.brows': 'Brauen',
-  'group.cheeks': 'Wangen',
-  'group.all': 'Alle',
-  'preset.neutral': 'Neutral',
-  'preset.smile': 'Lächeln',
-  'preset.laugh': 'Lachen',
-  'preset.surprise': 'Staunen',
-  'preset.anger': 'Wut',
-  'preset.sadness': 'Trauer',
-  'preset.disgust': 'Ekel',
-  'preset.kiss': 'Kuss',
-  'preset.wink': 'Zwinkern',
-  'preset.sleep': 'Schlaf',
-  'preset.doubt': 'Zweifel',
-  'preset.talk': 'Sprechen',
-  'pose.front': 'Frontal',
-  'pose.quarter_left': '3/4 links',
-  'pose.quarter_right': '3/4 rechts',
-  'pose.profile_left': 'Profil links',
-  'pose.profile_right': 'Profil rechts',
-  'pose.look_up': 'Aufblick',
-  'handle.mouth_corner_right': 'Rechter Mundwinkel',
-  'handle.mouth_corner_left': 'Linker Mundwinkel',
-  'handle.lower_lip': 'Unterlippe',
-  'handle.upper_lip': 'Oberlippe',
-  'handle.chin': 'Kinn',
-  'handle.brow_inner_right': 'Rechte Braue innen',
-  'handle.brow_inner_left': 'Linke Braue innen',
-  'handle.brow_outer_right': 'Rechte Braue außen',
-  'handle.brow_outer_left': 'Linke Braue außen',
-  'handle.lid_right': 'Rechtes Oberlid',
-  'handle.lid_left': 'Linkes Oberlid',
-  'handle.lower_lid_right': 'Rechtes Unterlid',
-  'handle.lower_lid_left': 'Linkes Unterlid',
-  'handle.pupil_right': 'Rechte Pupille',
-  'handle.pupil_left': 'Linke Pupille'
-}
-
-/** @type {Record<string, Words>} */
-export const LANGUAGES = { en, zh, ja, de }
+/** Languages beside English; each has a file in `data/words`, fetched by those who use it. */
+const OTHERS = ['zh', 'ja', 'de']
 
 /**
  * @param {string} locale ComfyUI's, such as `zh` or `zh-TW`
- * @returns {(key: string) => string} the words of that language, English where it has none
+ * @returns {Promise<(key: string) => string>} the words of that language, English where it has none
  */
-export function translator(locale) {
-  const words = LANGUAGES[locale] ?? LANGUAGES[locale.split('-')[0]] ?? en
+export async function translator(locale) {
+  const language = locale.split('-')[0]
+  /** @type {Words} */
+  let words = {}
+  if (OTHERS.includes(language)) {
+    const answer = await fetch(new URL(`../data/words/${language}.json`, import.meta.url)).catch(() => null)
+    if (answer?.ok) words = await answer.json()
+  }
   return (key) => words[key] ?? en[key] ?? key.split('.').pop() ?? key
 }

@@ -1,0 +1,85 @@
+"""The face widget: slider to drawn face, size of what a browser loads, and geometry against the server's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import ROOT
+from harness.frontend import modules_page, projected_by_widget
+
+CASES = 400
+MOVES = 240
+
+MEASURE = """
+async (moves) => {
+  const { FaceModel } = await import('/web/src/face_model.js')
+  const { FaceWidget } = await import('/web/src/face_widget.js')
+  const { SliderTable } = await import('/web/src/sliders.js')
+  const model = await FaceModel.load()
+  const table = await SliderTable.load(model.names)
+  const values = table.defaults('pose', 'placement', 'expression')
+  const memory = { shape: [1, -0.5, 0.3] }
+  const widget = new FaceWidget(model, table, {
+    values: () => ({ ...values }), set: (changed) => Object.assign(values, changed),
+    canvas: () => ({ width: 1024, height: 1024 }), showGroup: () => {}
+  }, memory, (key) => key)
+  widget.element.style.cssText = 'width: 420px; height: 520px'
+  document.body.replaceChildren(widget.element)
+  widget.refresh()
+  const times = []
+  const ids = table.sliders.map((s) => s.id)
+  for (let i = 0; i < moves; i++) {
+    await new Promise(requestAnimationFrame)
+    const slider = table.byId.get(ids[i % ids.length])
+    const before = performance.now()
+    widget.set({ [slider.id]: slider.min + Math.random() * (slider.max - slider.min) })
+    if (widget.frameAsked) await new Promise(requestAnimationFrame)
+    // Reading a pixel back waits until the drawing is done.
+    widget.canvas.getContext('2d').getImageData(10, 10, 1, 1)
+    times.push(performance.now() - before)
+    if (i % ids.length) continue
+    Object.assign(values, table.defaults('pose', 'placement', 'expression'))
+  }
+  return times
+}
+"""
+
+
+def bytes_of_web() -> int:
+    """Return the bytes that a browser loads with ComfyUI: scripts, style and data, in English, not packed."""
+    web = ROOT / "web"
+    files = [*web.glob("*.js"), *web.glob("*.css"), *web.glob("src/*.js"), *web.glob("data/*.*")]
+    return sum(file.stat().st_size for file in files)
+
+
+def main() -> dict[str, Any]:
+    """Measure in headless Chromium."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from tests.web.cases import projected_by_server, random_cases
+
+    cases = random_cases(CASES, seed=1)
+    with modules_page() as page:
+        seen = projected_by_widget(page, cases)
+        page.evaluate(MEASURE, 40)
+        times = page.evaluate(MEASURE, MOVES)
+    worst = max(
+        float(np.abs(np.reshape(widget["points"], (72, 3)) - projected_by_server(case)[0]).max())
+        for case, widget in zip(cases, seen, strict=True)
+    )
+    return {
+        "bytes_of_web": bytes_of_web(),
+        "projection_max_px": round(worst, 5),
+        "slider_to_paint_ms": {
+            "median": round(float(np.median(times)), 2),
+            "p95": round(float(np.percentile(times, 95)), 2),
+        },
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(), indent=2, sort_keys=True))
