@@ -50,8 +50,14 @@ def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06
         (69, (42, 45), (43, 44), (46, 47)),
     ):
         along = points[corners_[1], :2] - points[corners_[0], :2]
-        height = points[list(upper), :2].mean(0) - points[list(lower), :2].mean(0)
-        # y points down: the upper lid lies on this side of the line from corner to corner.
-        opening = (height[0] * along[1] - height[1] * along[0]) / max(float(np.linalg.norm(along)), 1e-9)
-        seen[pupil] &= bool(opening > 0.02 * unit)
+        above = points[list(upper), :2].mean(0)
+        # y points down: positive is on the upper lid's side of the line from corner to corner.
+        opening = _side(above - points[list(lower), :2].mean(0), along)
+        over_lid = _side(points[pupil, :2] - above, along)
+        seen[pupil] &= opening > 0.02 * unit and over_lid < 0.04 * unit
     return seen
+
+
+def _side(vector: np.ndarray, along: np.ndarray) -> float:
+    """Length of a vector at right angles to ``along``, px."""
+    return float((vector[0] * along[1] - vector[1] * along[0]) / max(float(np.linalg.norm(along)), 1e-9))

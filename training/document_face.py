@@ -27,9 +27,11 @@ def page() -> str:
         "Written by `python -m hifi_portrait.training.document_face`; do not edit by hand.",
         "",
         f"`web/data/face72.safetensors`: {names.POINT_COUNT} points, {model.components} identity components, "
-        f"{len(model.expression_names)} ARKit expressions, {len(model.triangles)} triangles. {model.provenance}",
+        f"{len(model.expression_names)} ARKit expressions, {len(model.triangles)} triangles. "
+        f"{model.provenance}",
         "",
-        "Points 0-67 are iBUG's; 68 and 69 the pupils (subject's right, left), 70 the glabella, 71 the upper forehead "
+        "Points 0-67 are iBUG's; 68 and 69 the pupils (subject's right, left), 70 the glabella, 71 "
+        "the upper forehead "
         "(ours: the paper's sister publication draws 72 points and does not publish the last four).",
         "",
         f"Camera: {CAMERA_DISTANCE:g} interocular distances (IOD) away. Coordinates, angles and signs: "
@@ -37,7 +39,8 @@ def page() -> str:
         "",
         "## Sliders",
         "",
-        "From -1 to 1 unless stated. Above 0 a slider adds the ARKit coefficients of its second column; below 0 it "
+        "From -1 to 1 unless stated. Above 0 a slider adds the ARKit coefficients of its second "
+        "column; below 0 it "
         "takes them from what a target photo shows, and the rest goes to the third column.",
         "",
         "| slider | above 0 | below 0 |",
@@ -62,7 +65,8 @@ def page() -> str:
         "",
         "## ARKit expressions and the points they move",
         "",
-        f"Reach is the largest displacement of a point at 1, in % of the IOD. Below {100 * OBSERVABLE:g} % an expression "
+        "Reach is the largest displacement of a point at 1, in % of the IOD. Below "
+        f"{100 * OBSERVABLE:g} % an expression "
         "is not observable at the points: the fit leaves it at 0 (the gaze too, where no pupils are given).",
         "",
         "| expression | reach | acts on |",

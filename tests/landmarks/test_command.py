@@ -3,9 +3,8 @@
 import json
 
 import numpy as np
-from PIL import Image
-
 from hifi_portrait.cli import main
+from PIL import Image
 
 
 def test_sliders_and_preset(tmp_path, capsys):
