@@ -296,9 +296,10 @@ def save(data_url: str, target: Path) -> None:
     """Write a picture of the page as PNG or JPEG."""
     picture = Image.open(io.BytesIO(base64.b64decode(data_url.split(",", 1)[1]))).convert("RGB")
     target.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(
-        target, **({"quality": 86, "optimize": True} if target.suffix == ".jpg" else {"optimize": True})
-    )
+    if target.suffix == ".jpg":
+        picture.save(target, quality=86, optimize=True)
+    else:
+        picture.save(target, optimize=True)
 
 
 def main() -> None:
