@@ -77,13 +77,11 @@ def _path(name: str) -> Path:
 def _user_files() -> dict[str, Path]:
     """Return the HiFi-Net checkpoints in the user's folders by name; the first folder wins."""
     found: dict[str, Path] = {}
-    for folder in paths.model_folders():
-        for file in sorted(folder.rglob("*.safetensors")) if folder.is_dir() else ():
-            if file.name == WARM_START_FILE:
-                continue
-            name = file.relative_to(folder).as_posix()
-            if name not in found and _is_checkpoint(str(file), file.stat().st_mtime_ns):
-                found[name] = file
+    for name, file in paths.files_of(paths.FOLDER, ".safetensors"):
+        if file.name == WARM_START_FILE or name in found:
+            continue
+        if _is_checkpoint(str(file), file.stat().st_mtime_ns):
+            found[name] = file
     return found
 
 
@@ -102,22 +100,26 @@ def instantid_files() -> tuple[Path, Path] | None:
 
     IdentityNet's published name says nothing, so its path has to name InstantID.
     """
-    adapters = [file for folder in paths.folders_of("instantid") for file in folder.rglob("ip-adapter*.bin")]
-    networks = [
-        file
-        for folder in (*paths.folders_of("controlnet"), *paths.folders_of("instantid"))
-        for file in folder.rglob("*.safetensors")
-        if "instantid" in file.relative_to(folder.parent).as_posix().lower().replace("_", "").replace("-", "")
+    adapters = [
+        path for name, path in paths.files_of("instantid", ".bin") if Path(name).name.startswith("ip-adapter")
     ]
-    return (sorted(networks)[0], sorted(adapters)[0]) if adapters and networks else None
+    networks = [
+        path
+        for name, path in paths.files_of("instantid", ".safetensors")
+        if not Path(name).name.startswith("ip-adapter")
+    ]
+    for name, path in paths.files_of("controlnet", ".safetensors"):
+        if "instantid" in name.lower().replace("_", "").replace("-", ""):
+            networks.append(path)
+    return (networks[0], adapters[0]) if adapters and networks else None
 
 
 def _converted() -> Path:
     from ..models.warm_start import convert_instantid
 
+    _path(WARM_START)  # says what is missing
     files = instantid_files()
-    if files is None:
-        raise FileNotFoundError(_path(WARM_START))
+    assert files is not None
     target = paths.model_folders()[0] / WARM_START_FILE
     newest = max(file.stat().st_mtime_ns for file in files)
     if not target.is_file() or target.stat().st_mtime_ns < newest:

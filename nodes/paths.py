@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import folder_paths
@@ -24,3 +25,16 @@ def folders_of(name: str) -> list[Path]:
     if name not in folder_paths.folder_names_and_paths:
         return [path for path in [Path(folder_paths.models_dir) / name] if path.is_dir()]
     return [Path(path) for path in folder_paths.get_folder_paths(name)]
+
+
+def files_of(name: str, suffix: str) -> list[tuple[str, Path]]:
+    """Return relative name and path of the files of a kind of model, in the order of its folders.
+
+    Links to folders are followed, as ComfyUI does: many keep their models on another disk.
+    """
+    found = []
+    for folder in folders_of(name):
+        for where, _, files in os.walk(folder, followlinks=True):
+            paths = sorted(Path(where) / file for file in files if file.endswith(suffix))
+            found += [(path.relative_to(folder).as_posix(), path) for path in paths]
+    return found

@@ -81,13 +81,15 @@ class IdentityAttention:
 
     def to(self, *args: Any, **kwargs: Any) -> IdentityAttention:
         """Move what was registered before us, which the host no longer sees; ours follows the run."""
-        if not hasattr(self.previous, "to"):
-            return self
-        return IdentityAttention(self.key, self.contributions, self.previous.to(*args, **kwargs))
+        move = getattr(self.previous, "to", None)
+        return (
+            self if move is None else IdentityAttention(self.key, self.contributions, move(*args, **kwargs))
+        )
 
     def models(self) -> list[Any]:
         """Return the host's models of what was registered before us; ours are additional models."""
-        return self.previous.models() if hasattr(self.previous, "models") else []
+        models = getattr(self.previous, "models", None)
+        return [] if models is None else models()
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
         """Return the layer's attention, ``(B, L, width)`` as ``q``."""

@@ -32,16 +32,16 @@ def draw_people(patches: tuple[HiFiPatch, ...], width: int, height: int) -> np.n
     """
     scale = _SIDE / min(width, height)
     w, h = round(width * scale), round(height * scale)
-    picture = np.full((h, w, 3), _GROUND, np.float32)
+    picture: np.ndarray = np.full((h, w, 3), _GROUND, np.float32)
+    everywhere = sum(patch.mask is None for patch in patches)
     for number, patch in enumerate(patches):
         colour = np.asarray(_COLOURS[number % len(_COLOURS)], np.float32)
         if patch.mask is None:
-            area = np.ones((h, w), np.float32)
+            # People without a mask share the picture.
+            area = np.full((h, w), 1.0 / everywhere, np.float32)
         else:
             area = fit_mask(patch.mask[:1], h, w)[0].numpy()
-        weight = (_TINT * area / max(1, sum(p.mask is None for p in patches) if patch.mask is None else 1))[
-            ..., None
-        ]
+        weight = _TINT * area[..., None]
         picture = picture * (1 - weight) + colour * weight
         if patch.mask is not None:
             _outline(picture, area, colour)
@@ -77,8 +77,9 @@ def _label(image: np.ndarray, patch: HiFiPatch, number: int) -> None:
     colour = _COLOURS[number % len(_COLOURS)]
     y = 26 + 26 * number
     cv2.rectangle(image, (10, y - 13), (24, y + 1), colour, -1)
-    for ink, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(image, text, (32, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, ink, thickness, cv2.LINE_AA)
+    for ink, shift in (((0, 0, 0), 1), ((255, 255, 255), 0)):
+        place = (32 + shift, y + shift)
+        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, ink, 1, cv2.LINE_AA)
 
 
 def people_image(patches: tuple[HiFiPatch, ...], width: int, height: int) -> torch.Tensor:

@@ -11,6 +11,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -170,7 +171,9 @@ class RunState:
 
     def warn_once(self, text: str) -> None:
         """Log a warning, once per run."""
-        self._cached(("warned", text), lambda: _log.warning(text) or True)
+        if ("warned", text) not in self._cache:
+            self._cache["warned", text] = True
+            _log.warning(text)
 
     def sigma(self, sigmas: Tensor) -> float:
         """Return the step's sigma; waits for the device once per step, not once per layer."""
@@ -200,9 +203,8 @@ class RunState:
         injections: dict[str, Injection] = {}
         jobs: list[ResidualJob] = []
         for patch in self.patches:
-            schedule: Schedule = self._cached(
-                ("schedule", patch.uid), lambda p=patch: _schedule(p, model_sampling.percent_to_sigma)
-            )
+            to_sigma = model_sampling.percent_to_sigma
+            schedule: Schedule = self._cached(("schedule", patch.uid), partial(_schedule, patch, to_sigma))
             gain = schedule.gain(sigma)
             if gain == 0.0:
                 continue
@@ -328,7 +330,7 @@ class RunState:
             return hint.to(device, dtype), coordinates.to(device)
 
         whole = [
-            self._cached(("maps", patch.uid, row.latent, size, device, dtype), lambda i=row.latent: maps(i))
+            self._cached(("maps", patch.uid, row.latent, size, device, dtype), partial(maps, row.latent))
             for row in seen
         ]
         identity = self._identity(patch, device, dtype)
