@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import faces, hifi_net, identity, landmarks, tiny
+from .aliases import add_search_aliases
 
 
 class HiFiPortraitExtension(ComfyExtension):
@@ -12,4 +13,6 @@ class HiFiPortraitExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return every node class, in the order of the data flow."""
-        return [*faces.NODES, *identity.NODES, *landmarks.NODES, *hifi_net.NODES, *tiny.NODES]
+        return add_search_aliases(
+            [*faces.NODES, *identity.NODES, *landmarks.NODES, *hifi_net.NODES, *tiny.NODES]
+        )

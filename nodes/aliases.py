@@ -1,0 +1,55 @@
+"""Words under which hosts that know search aliases find the nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from comfy_api.latest import io
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "HiFiPortraitLoadFaceAnalyzer": ("insightface", "face detection", "antelopev2", "buffalo_l"),
+    "HiFiPortraitLoadReferenceFaces": ("face reference", "faceid", "photos of a person"),
+    "HiFiPortraitCompareFaces": ("face similarity", "likeness", "face distance"),
+    "HiFiPortraitRefineFaces": ("face embedding", "merge faces", "identity embedding"),
+    "HiFiPortraitSaveIdentity": ("save face embedding", "save face model"),
+    "HiFiPortraitLoadIdentity": ("load face embedding", "load face model"),
+    "HiFiPortraitGenerateLandmarks": ("face pose", "expression editor", "head pose", "keypoints", "smile"),
+    "HiFiPortraitLandmarksFromPhoto": ("face keypoints", "face mesh", "mediapipe"),
+    "HiFiPortraitLandmarkSequence": ("live link face", "face capture", "video face", "arkit"),
+    "HiFiPortraitInterpolateLandmarks": ("animate face", "morph expression"),
+    "HiFiPortraitExpressionSheet": ("character sheet", "emotions"),
+    "HiFiPortraitDrawLandmarks": ("draw keypoints", "instantid keypoints"),
+    "HiFiPortraitLoadHiFiNet": ("instantid", "identitynet", "face controlnet"),
+    "HiFiPortraitApplyHiFiNet": ("instantid", "ipadapter faceid", "pulid", "face swap", "same person"),
+    "HiFiPortraitPreviewPeople": ("face masks", "who is where"),
+    "HiFiPortraitLoadTinyPortraitModel": ("tiny model", "demo model"),
+}
+
+
+def add_search_aliases(nodes: list[type[io.ComfyNode]], schema: Any = io.Schema) -> list[type[io.ComfyNode]]:
+    """Give every node its `ALIASES`, where the host's schema has a place for them.
+
+    Parameters
+    ----------
+    nodes : list[type[io.ComfyNode]]
+        Node classes; changed in place.
+    schema : Any
+        The host's schema class.
+    """
+    if "search_aliases" not in {field.name for field in dataclasses.fields(schema)}:
+        return nodes
+    for node in nodes:
+        _wrap(node)
+    return nodes
+
+
+def _wrap(node: type[io.ComfyNode]) -> None:
+    describe = node.define_schema
+
+    def define_schema(cls: type[io.ComfyNode]) -> io.Schema:
+        described: Any = describe()
+        described.search_aliases = list(ALIASES.get(described.node_id, ()))
+        return described
+
+    node.define_schema = classmethod(define_schema)  # type: ignore[method-assign,assignment]
