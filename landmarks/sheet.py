@@ -91,3 +91,40 @@ def grid(pictures: np.ndarray, labels: Sequence[str] = (), columns: int = 0, cel
         top, left = number // columns * size[1], number % columns * size[0]
         sheet[top : top + size[1], left : left + size[0]] = tile
     return sheet
+
+
+def captioned(pictures: np.ndarray, lines: Sequence[str]) -> np.ndarray:
+    """Put lines of text under pictures, in a strip of its own.
+
+    Parameters
+    ----------
+    pictures : np.ndarray
+        (B, H, W, 3) uint8.
+    lines : Sequence[str]
+        What to write; long lines are wrapped, characters that the drawing font lacks become question marks.
+
+    Returns
+    -------
+    np.ndarray
+        (B, H + strip, W, 3) uint8; the pictures themselves where there is nothing to say.
+    """
+    if not lines:
+        return pictures
+    width = pictures.shape[2]
+    scale = max(0.35, width / 1024 * 0.7)
+    font, thick, room = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(scale * 1.6)), round(30 * scale)
+    rows: list[str] = []
+    for line in lines:
+        row = ""
+        for word in line.encode("ascii", "replace").decode().split():
+            longer = f"{row} {word}".strip()
+            if row and cv2.getTextSize(longer, font, scale, thick)[0][0] > width - room:
+                rows.append(row)
+                longer = word
+            row = longer
+        rows.append(row)
+    strip = np.full((room * len(rows) + room // 2, width, 3), 28, np.uint8)
+    for number, row in enumerate(rows):
+        origin = (room // 2, room * (number + 1) - room // 6)
+        cv2.putText(strip, row, origin, font, scale, (255, 210, 120), thick, cv2.LINE_AA)
+    return np.concatenate([pictures, np.broadcast_to(strip, (len(pictures), *strip.shape))], axis=1)

@@ -15,7 +15,7 @@ from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
 from ..landmarks.landmarks import concatenate
 from ..landmarks.model import FaceModel
 from ..landmarks.sequence import EASINGS, interpolate, smooth
-from ..landmarks.sheet import expression_batch, grid
+from ..landmarks.sheet import captioned, expression_batch, grid
 from ..landmarks.sliders import SliderTable
 from ..landmarks.target import Target, generate_for
 from ..landmarks.visibility import visible_points
@@ -116,6 +116,16 @@ def for_widget(shape: np.ndarray | None, target: Target | None = None) -> dict[s
     return {"shape": None if shape is None else rounded(shape), "base": base}
 
 
+def preview(pictures: torch.Tensor, notes: tuple[str, ...], cls: type[io.ComfyNode]) -> dict[str, Any]:
+    """Show pictures in the node, with the notes written under them and as text."""
+    shown = (pictures * 255).round().to(torch.uint8).numpy()
+    captions = torch.from_numpy(captioned(shown, notes).astype(np.float32) / 255.0)
+    result: dict[str, Any] = ui.PreviewImage(captions, cls=cls).as_dict()
+    if notes:
+        result["text"] = ("\n".join(notes),)
+    return result
+
+
 def result(
     landmarks: Landmarks, style: str, cls: type[io.ComfyNode], widget: dict[str, Any] | None = None
 ) -> io.NodeOutput:
@@ -125,9 +135,7 @@ def result(
     """
     picture = drawing(landmarks, style)
     notes = "\n".join(landmarks.notes)
-    shown: dict[str, Any] = ui.PreviewImage(picture, cls=cls).as_dict()
-    if notes:
-        shown["text"] = (notes,)
+    shown = preview(picture, landmarks.notes, cls)
     if widget is not None:
         shown["hifi_landmarks"] = (widget,)
     return io.NodeOutput(landmarks, picture, notes, ui=shown)
@@ -424,8 +432,7 @@ class LandmarksFromPhoto(io.ComfyNode):
         lines = drawing(concatenate(detected), "mesh72")
         overlay = torch.maximum(torch.stack(photos).cpu().float() * 0.6, lines)
         text = "\n".join(landmarks.notes)
-        shown_ui = {**ui.PreviewImage(overlay, cls=cls).as_dict(), "text": (text,)}
-        return io.NodeOutput(landmarks, picture, text, overlay, ui=shown_ui)
+        return io.NodeOutput(landmarks, picture, text, overlay, ui=preview(overlay, landmarks.notes, cls))
 
 
 class LandmarkSequence(io.ComfyNode):
@@ -678,9 +685,7 @@ class ExpressionSheet(io.ComfyNode):
         pictures = draw(landmarks, style)
         sheet = torch.from_numpy(grid(pictures, labels)[None].astype(np.float32) / 255.0)
         text = "\n".join(landmarks.notes)
-        shown: dict[str, Any] = ui.PreviewImage(sheet, cls=cls).as_dict()
-        if text:
-            shown["text"] = (text,)
+        shown = preview(sheet, landmarks.notes, cls)
         return io.NodeOutput(
             landmarks, torch.from_numpy(pictures.astype(np.float32) / 255.0), text, sheet, ui=shown
         )

@@ -10,7 +10,7 @@ from hifi_portrait.landmarks.sequence import (
     target_from_fits,
     target_from_landmarks,
 )
-from hifi_portrait.landmarks.sheet import expression_batch, grid
+from hifi_portrait.landmarks.sheet import captioned, expression_batch, grid
 from hifi_portrait.landmarks.target import Target
 
 
@@ -159,3 +159,14 @@ def test_expression_sheet(model):
     assert not sheet[128:, 128:].any()
     everything, _ = expression_batch(model, [], 128, 128)
     assert len(everything) >= 10
+
+
+def test_captions_stand_below_the_picture(model):
+    pictures = draw(generate(model, width=256, height=256))
+    assert captioned(pictures, ()) is pictures
+    told = captioned(
+        pictures, ("Lips cannot press while the jaw is open, and this line is long enough to wrap", "ä")
+    )
+    assert np.array_equal(told[:, :256], pictures)
+    assert told.shape[2] == 256
+    assert told[:, 256:].max() > 200

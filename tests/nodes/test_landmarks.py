@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.host import HostError
+from harness.host import HostError, import_host
 
 pytestmark = pytest.mark.host
 
@@ -179,3 +179,23 @@ def test_capture_file(host, tmp_path):
         host.run(preview | {"1": node("LandmarkSequence", **{**sequence, "capture_file": "none.csv"})})
     with pytest.raises(HostError, match="either frames or a capture_file"):
         host.run(preview | {"1": node("LandmarkSequence", **{**sequence, "capture_file": ""})})
+
+
+def test_the_hosts_own_face_landmarks_as_target(photos, face_models):
+    """Newer hosts have FACE_LANDMARKS; this one's layout is what their nodes document."""
+    import_host()
+    from hifi_portrait.faces.open_analyzer import OpenAnalyzer
+    from hifi_portrait.faces.pictures import read_image
+    from hifi_portrait.landmarks.model import FaceModel
+    from hifi_portrait.nodes.landmark_targets import PLACES, target_from_host
+
+    image = read_image(photos["obama2"])
+    points = OpenAnalyzer([face_models]).analyze(image, "obama2")[0].landmarks[:, :2]
+    face = {"landmarks_xy": points, "blendshapes": {}, "bbox_xyxy": np.zeros(4), "score": 1.0}
+    data = {"frames": [[face], [], [face]], "image_size": image.shape[:2], "connection_sets": {}}
+    target, notes = target_from_host(data, PLACES[1], FaceModel.load())
+    assert target.pose.shape == (3, 3)
+    assert -25 < target.pose[1, 0] < -10
+    assert "frame 2" in notes[0]
+    with pytest.raises(ValueError, match="target_host_landmarks"):
+        target_from_host({"faces": []}, PLACES[0], FaceModel.load())
