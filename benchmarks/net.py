@@ -7,6 +7,7 @@ import os
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from tests.models.parity import (
     controlnet_difference,
     instantid_parts,
     noise_difference,
+    outputs_of,
+    picked,
+    relative_difference,
     write_instantid_files,
 )
 
@@ -49,6 +53,20 @@ def parity() -> dict:
         ),
         "controlnet_sizes": sorted(sizes),
         "instantid_max_abs_diff": instantid,
+        **references_alone(),
+    }
+
+
+def references_alone() -> dict:
+    """Return what the order of references and one of weight 0 change, relative to each output's largest value."""
+    portrait, faces, inputs = random_portrait(SMALL), random_faces(SMALL, 4), random_inputs(SMALL)
+    whole = outputs_of(portrait, faces, inputs)
+    zero = replace(faces, weights=faces.weights * torch.tensor([1.0, 0.0, 1.0, 1.0]))
+    turned = outputs_of(portrait, picked(faces, [3, 0, 2, 1]), inputs)
+    without = outputs_of(portrait, picked(faces, [0, 2, 3]), inputs)
+    return {
+        "permutation_max_rel_diff": relative_difference(whole, turned),
+        "weight_zero_max_rel_diff": relative_difference(without, outputs_of(portrait, zero, inputs)),
     }
 
 

@@ -57,7 +57,8 @@ def refine_faces(
         No usable reference, or another recognizer than the checkpoint's; one line with the remedy.
     """
     config = network.config
-    used = [face for face in faces.faces if face.weight > 0]
+    # By content, so that the order of references changes nothing, bit for bit.
+    used = sorted((face for face in faces.faces if face.weight > 0), key=_digest)
     _check(faces, used, config)
     report = report or (lambda done, total: None)
     report(0, 2)
@@ -133,15 +134,17 @@ def face_batch(
 
 def fingerprint(faces: ReferenceFaces, checkpoint: str) -> str:
     """Return a hash of everything that an identity depends on; the order of references does not matter."""
-    rows = []
-    for face in faces.faces:
-        row = hashlib.sha256()
-        for array in (face.crop, face.crop_matrix, face.landmarks, face.embedding):
-            row.update(np.ascontiguousarray(array).tobytes())
-        row.update(repr((float(face.weight), float(face.embedding_norm))).encode())
-        rows.append(row.hexdigest())
+    rows = [_digest(face) for face in faces.faces]
     text = "\n".join([faces.recognizer, faces.analyzer, checkpoint, *sorted(rows)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _digest(face: FaceRecord) -> str:
+    row = hashlib.sha256()
+    for array in (face.crop, face.crop_matrix, face.landmarks, face.embedding):
+        row.update(np.ascontiguousarray(array).tobytes())
+    row.update(repr((float(face.weight), float(face.embedding_norm))).encode())
+    return row.hexdigest()
 
 
 def _check(faces: ReferenceFaces, used: list[FaceRecord], config: HiFiNetConfig) -> None:

@@ -83,9 +83,9 @@ def test_weights_count(references, network, identity):
 def test_order_changes_nothing(references, network, identity):
     turned = refine_faces(replace(references, faces=references.faces[::-1]), network)
     assert turned.fingerprint == identity.fingerprint
-    assert (turned.tokens - identity.tokens).abs().max() <= 1e-5
-    # The 3D fit stops at a tolerance, not at a bit.
-    assert np.abs(turned.shape - identity.shape).max() < 1e-3
+    assert turned.tokens.equal(identity.tokens)
+    assert turned.detail.tokens.equal(identity.detail.tokens)
+    assert np.array_equal(turned.shape, identity.shape)
 
 
 def test_raw_embeddings_for_networks_that_read_them(references):

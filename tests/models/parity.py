@@ -1,5 +1,6 @@
 """The largest differences between our networks and those that they must equal; for tests and benchmark."""
 
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +45,24 @@ def controlnet_difference(config: HiFiNetConfig, height: int, width: int) -> flo
     assert ours.mid.abs().max() > 0.1  # nothing would be shown by two zeros
     pairs = zip((*ours.down, ours.mid), (*down, mid), strict=True)
     return max(float((a - b).abs().max()) for a, b in pairs)
+
+
+def outputs_of(portrait, faces, inputs):
+    """Identity tokens, and all residuals."""
+    tokens, detail = portrait.refiner(faces)
+    return tokens, portrait.hifi_net(context=tokens.expand(2, -1, -1), detail=detail, **inputs)
+
+
+def relative_difference(a, b) -> float:
+    """Of tokens and residuals, each relative to the tensor's largest value if that is above 1."""
+    pairs = zip((a[0], *a[1].down, a[1].mid), (b[0], *b[1].down, b[1].mid), strict=True)
+    return max(float((x - y).abs().max()) / max(1.0, float(x.abs().max())) for x, y in pairs)
+
+
+def picked(faces, order):
+    """Some faces, in that order."""
+    values = {f.name: getattr(faces, f.name) for f in fields(faces)}
+    return FaceBatch(**{k: v if v is None else v[order] for k, v in values.items()})
 
 
 def noise_difference(portrait, reference, seed: int) -> float:

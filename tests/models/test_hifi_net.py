@@ -11,25 +11,13 @@ from hifi_portrait.models.hifi_net import HiFiNet
 from hifi_portrait.models.layers import shrink_coordinates
 
 from tests.models.networks import OTHER, SMALL, random_faces, random_inputs
-from tests.models.parity import controlnet_difference
-
-
-def outputs_of(portrait, faces, inputs):
-    """Identity tokens, and all residuals."""
-    tokens, detail = portrait.refiner(faces)
-    return tokens, portrait.hifi_net(context=tokens.expand(2, -1, -1), detail=detail, **inputs)
+from tests.models.parity import controlnet_difference, outputs_of, picked, relative_difference
 
 
 def largest_difference(a, b) -> float:
     """Of any residual, absolute."""
     pairs = zip((*a.down, a.mid), (*b.down, b.mid), strict=True)
     return max(float((x - y).abs().max()) for x, y in pairs)
-
-
-def relative_difference(a, b) -> float:
-    """Of tokens and residuals, each relative to the tensor's largest value if that is above 1."""
-    pairs = zip((a[0], *a[1].down, a[1].mid), (b[0], *b[1].down, b[1].mid), strict=True)
-    return max(float((x - y).abs().max()) / max(1.0, float(x.abs().max())) for x, y in pairs)
 
 
 def doubled(portrait, faces, inputs):
@@ -98,12 +86,6 @@ def test_identity_layers_name_the_hosts_blocks():
         ("input", 5, 0),
     ]
     assert len(layers) == 70
-
-
-def picked(faces, order):
-    """Some faces, in that order."""
-    values = {f.name: getattr(faces, f.name) for f in fields(faces)}
-    return FaceBatch(**{k: v if v is None else v[order] for k, v in values.items()})
 
 
 @pytest.mark.parametrize("order", [[2, 0, 1, 3], [3, 2, 1, 0]])
