@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a slider, such as yaw=20; repeatable",
     )
     parser.add_argument("--sheet", action="store_true", help="all presets in one labelled picture")
+    parser.add_argument("--sliders", action="store_true", help="every slider at -1, -0.5, 0, 0.5 and 1")
     parser.add_argument("--style", default="mesh72", help="mesh72 or kps5")
     parser.add_argument("--size", default="1024x1024", help="canvas, WIDTHxHEIGHT")
     parser.add_argument("--models", type=Path, help="folder of the face model files")
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from ..landmarks.draw import draw
     from ..landmarks.model import FaceModel
     from ..landmarks.sequence import target_from_fits
-    from ..landmarks.sheet import expression_batch, grid
+    from ..landmarks.sheet import expression_batch, grid, slider_sheet
     from ..landmarks.sliders import SliderTable
     from ..landmarks.target import generate_for
 
@@ -65,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
     if args.target:
         fits = _fit([args.target], analyzer, model)
         target, notes = target_from_fits(fits, [(1, 1)])
-    if args.sheet:
+    if args.sliders:
+        landmarks = generate_for(model, {}, width, height, shape)
+        picture = slider_sheet(model, shape)
+    elif args.sheet:
         landmarks, labels = expression_batch(model, [], width, height, shape, head=values)
         picture = grid(draw(landmarks, args.style), labels)
     else:

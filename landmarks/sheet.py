@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from .draw import draw
 from .landmarks import FaceLandmarks3D, concatenate
 from .model import FaceModel
 from .sliders import SliderTable
@@ -91,6 +92,41 @@ def grid(pictures: np.ndarray, labels: Sequence[str] = (), columns: int = 0, cel
         top, left = number // columns * size[1], number % columns * size[0]
         sheet[top : top + size[1], left : left + size[0]] = tile
     return sheet
+
+
+def slider_sheet(model: FaceModel, shape: np.ndarray | None = None, cell: int = 160) -> np.ndarray:
+    """Show every slider at -1, -0.5, 0, 0.5 and 1 of its useful range: one row each, in two columns of rows.
+
+    Parameters
+    ----------
+    model : FaceModel
+        The 3D face.
+    shape : np.ndarray | None
+        (K,) identity shape.
+    cell : int
+        Size of one face, px.
+
+    Returns
+    -------
+    np.ndarray
+        (H, W, 3) uint8.
+    """
+    steps = (-1.0, -0.5, 0.0, 0.5, 1.0)
+    rows = []
+    for slider in SliderTable.load().sliders:
+        tiles = []
+        for step in steps:
+            values = {"scale": 1.6}
+            if slider.id == "scale":
+                values["scale"] = 2.0**step
+            else:
+                values[slider.id] = step * {"pose": 40.0, "placement": 0.5, "expression": 1.0}[slider.kind]
+            tiles.append(draw(generate_for(model, values, 2 * cell, 2 * cell, shape))[0])
+        labels = [f"{slider.id} {step:+g}" if step == steps[0] else f"{step:+g}" for step in steps]
+        rows.append(grid(np.array(tiles), labels, len(steps), cell))
+    rows += [np.zeros_like(rows[0])] * (len(rows) % 2)
+    half = len(rows) // 2
+    return np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])
 
 
 def captioned(pictures: np.ndarray, lines: Sequence[str]) -> np.ndarray:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hifi_portrait.landmarks.capture import coefficients_from_json, target_from_capture
 from hifi_portrait.landmarks.draw import draw
+from hifi_portrait.landmarks.fit import fit_face, fit_faces
 from hifi_portrait.landmarks.generate import generate, placement
 from hifi_portrait.landmarks.sequence import (
     fit_sequence,
@@ -10,8 +11,9 @@ from hifi_portrait.landmarks.sequence import (
     target_from_fits,
     target_from_landmarks,
 )
-from hifi_portrait.landmarks.sheet import captioned, expression_batch, grid
+from hifi_portrait.landmarks.sheet import captioned, expression_batch, grid, slider_sheet
 from hifi_portrait.landmarks.target import Target
+from PIL import Image
 
 
 def test_interpolation_has_both_ends_and_even_steps(model):
@@ -170,3 +172,18 @@ def test_captions_stand_below_the_picture(model):
     assert np.array_equal(told[:, :256], pictures)
     assert told.shape[2] == 256
     assert told[:, 256:].max() > 200
+
+
+def test_contact_sheets_of_every_slider_for_two_people(model, artifacts, photo_faces):
+    shapes = {
+        "obama": fit_faces([photo_faces[name][0] for name in ("obama", "obama2", "obama3")], None, model)[
+            0
+        ].shape,
+        "biden": fit_face(photo_faces["biden"][0], model).shape,
+    }
+    sheets = {}
+    for name, shape in shapes.items():
+        sheets[name] = slider_sheet(model, shape, 120)
+        Image.fromarray(sheets[name]).save(artifacts / f"sliders_{name}.png")
+    assert sheets["obama"].shape == sheets["biden"].shape == (14 * 120, 1200, 3)
+    assert not np.array_equal(sheets["obama"], sheets["biden"])
