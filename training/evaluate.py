@@ -188,21 +188,9 @@ def without_alignment(faces: FaceBatch, coords: torch.Tensor) -> tuple[FaceBatch
     return replace(faces, coords=torch.zeros_like(faces.coords)), torch.zeros_like(coords)
 
 
-def likeness(judge: Judge, painted: Painted, trial: Trial) -> np.ndarray:
-    """(P,) mean similarity of each person's painted picture to the held-out ones."""
-    vectors = judge(painted.images, painted.points)
-    return _mean_similarity(judge, trial, vectors, HELD_OUT)
-
-
-def _mean_similarity(
-    judge: Judge, trial: Trial, vectors: np.ndarray, pictures: tuple[int, ...]
-) -> np.ndarray:
-    people = trial.people
-    total = np.zeros(len(vectors))
-    for picture in pictures:
-        rows = trial.rows[:, picture]
-        total += (judge(people.image[rows], people.points[rows]) * vectors).sum(1)
-    return total / len(pictures)
+def likeness(vectors: np.ndarray, known: np.ndarray, pictures: tuple[int, ...] = HELD_OUT) -> np.ndarray:
+    """(P,) mean similarity of each person's picture (P, E) to known ones, chosen of (P, K, E)."""
+    return (known[:, list(pictures)] * vectors[:, None]).sum(2).mean(1)
 
 
 def mean_and_error(values: np.ndarray) -> dict[str, float]:
@@ -270,16 +258,17 @@ def evaluate(
     painted |= {str(n): paint(system, trial, n, steps, cfg) for n in counts}
     most = str(counts[-1])
     painted["unaligned"] = paint(system, trial, counts[-1], steps, cfg, without_alignment)
-    people, target = trial.people, trial.rows[:, TARGET]
+    people, rows = trial.people, trial.rows
     figures: dict[str, object] = {"people": len(trial.rows)}
     for judge in judges:
-        truth = judge(people.image[target], people.points[target])
-        scores = {name: likeness(judge, p, trial) for name, p in painted.items()}
-        best = judge(painted[most].images, painted[most].points)
-        ceiling = _mean_similarity(judge, trial, truth, HELD_OUT)
+        known = judge(people.image[rows.ravel()], people.points[rows.ravel()]).reshape(*rows.shape, -1)
+        vectors = {name: judge(p.images, p.points) for name, p in painted.items()}
+        scores = {name: likeness(v, known) for name, v in vectors.items()}
+        truth = known[:, TARGET]
+        ceiling = likeness(truth, known)
         gain = scores[most] - scores[str(counts[0])]
-        to_references = _mean_similarity(judge, trial, best, REFERENCES[: counts[-1]])
-        strangers = _mean_similarity(judge, trial, np.roll(truth, 1, 0), HELD_OUT)
+        to_references = likeness(vectors[most], known, REFERENCES[: counts[-1]])
+        strangers = likeness(np.roll(truth, 1, 0), known)
         figures[judge.name] = {
             "ceiling": mean_and_error(ceiling),
             "floor": mean_and_error(scores["0"]),

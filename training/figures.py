@@ -37,7 +37,7 @@ def measure(
     steps: int = 8,
     cfg: float = 2.0,
     sheet: Path | None = None,
-    population: int = 300,
+    population: int = 200,
 ) -> dict[str, object]:
     """Evaluate a model on unseen people; see `evaluate.evaluate`.
 

@@ -21,8 +21,8 @@ class Recipe:
     its share in the picture to that power. ``zero_start``: layers that start at zero, so that an untrained
     network changes nothing, start at this fraction of the usual random start instead; right when base and
     network learn together from nothing. ``identity_loss`` and ``mend_loss`` act on clean pictures predicted
-    from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``. ``network``
-    changes fields of the tiny `HiFiNetConfig`.
+    from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``, from step
+    ``extra_losses_from`` on. ``network`` changes fields of the tiny `HiFiNetConfig`.
     """
 
     name: str = "tiny"
@@ -50,6 +50,7 @@ class Recipe:
     identity_share: float = 0.25
     identity_max_noise: float = 0.5
     mend_loss: float = 0.0
+    extra_losses_from: int = 0
     checkpoint_every: int = 200
     sheet_every: int = 800
     network: tuple[tuple[str, object], ...] = ()

@@ -133,14 +133,18 @@ class TinySystem(nn.Module):
         faces: FaceBatch | None = None,
         steps: int = 8,
         cfg: float = 2.0,
+        first: int = 0,
+        decode: bool = True,
     ) -> Tensor:
         """Pictures (B, 3, 8h, 8w) in about -1..1: Euler's method on equal time steps, as KSampler's 'normal'.
 
-        The negative half has neither words nor references.
+        The negative half has neither words nor references. ``first``: start at that step with ``noise`` as
+        noisy latents; without ``decode`` latents are returned.
         """
         last = len(self.signal) - 1
         times = [*torch.linspace(last, 0, steps).round().tolist(), None]
         nothing = torch.full_like(concepts, PADDING)
+        times = times[first:]
         x = noise  # scaled: at the last step there is no signal
         with torch.no_grad():
             for now, after in itertools.pairwise(times):
@@ -153,7 +157,7 @@ class TinySystem(nn.Module):
                 sigma = (1 - alpha**2).sqrt()
                 clean, rest = alpha * x - sigma * v, sigma * x + alpha * v
                 if after is None:
-                    return self.codec.decode(clean)
+                    return self.codec.decode(clean) if decode else clean
                 alpha = self.signal[int(after)]
                 x = alpha * clean + (1 - alpha**2).sqrt() * rest
         raise AssertionError

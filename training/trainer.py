@@ -200,7 +200,7 @@ class Trainer:
             out, v, batch.face, alpha, self.channel, recipe.face_weight, recipe.snr_limit
         )
         total, parts = diffusion, {"v": float(diffusion.detach())}
-        if (recipe.identity_loss or recipe.mend_loss) and n:
+        if (recipe.identity_loss or recipe.mend_loss) and n and self.step >= recipe.extra_losses_from:
             sigma = (1 - alpha**2).clamp_min(0).sqrt()
             low = torch.nonzero(sigma[:n].flatten() < recipe.identity_max_noise).flatten()
             low = low[: max(1, round(size * recipe.identity_share))]
