@@ -58,7 +58,7 @@ def parity() -> dict:
 
 
 def references_alone() -> dict:
-    """Return what the order of references and one of weight 0 change, relative to each output's largest value."""
+    """Return what order and a reference of weight 0 change, relative to each output's largest value."""
     portrait, faces, inputs = random_portrait(SMALL), random_faces(SMALL, 4), random_inputs(SMALL)
     whole = outputs_of(portrait, faces, inputs)
     zero = replace(faces, weights=faces.weights * torch.tensor([1.0, 0.0, 1.0, 1.0]))

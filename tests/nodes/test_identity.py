@@ -36,6 +36,16 @@ def refined(host, photos):
     }
 
 
+@pytest.fixture(autouse=True)
+def cleared(host):
+    """Remove the identities that a test saved: the host's models may be a folder that outlives it."""
+    folder = host.base / "models" / "hifi_portrait" / "identities"
+    before = set(folder.glob("*")) if folder.is_dir() else set()
+    yield
+    for path in set(folder.glob("*")) - before:
+        path.unlink()
+
+
 def save(source: str, name: str, overwrite: bool = True):
     inputs = {"identity": [source, 0], "name": name, "overwrite": overwrite}
     return {"class_type": "HiFiPortraitSaveIdentity", "inputs": inputs}
@@ -46,16 +56,16 @@ def load(name: str):
 
 
 def test_refine_save_load(host, refined):
-    done = host.run({**refined, "5": save("4", "The person")})
-    assert done.nodes["5"]["text"] == ["saved as The person"]
+    done = host.run({**refined, "5": save("4", "Test of nodes")})
+    assert done.nodes["5"]["text"] == ["saved as Test of nodes"]
     folder = host.base / "models" / "hifi_portrait" / "identities"
-    first = load_identity(folder / "The person.safetensors")
+    first = load_identity(folder / "Test of nodes.safetensors")
     assert sorted(first.sources) == ["obama.jpg", "obama2.jpg"]
     assert first.recognizer == "sface"
     # The file was saved after the host started: the node finds it all the same.
-    done = host.run({"1": load("The person"), "2": save("1", "Copy", overwrite=False)})
-    assert done.nodes["2"]["text"] == ["saved as Copy"]
-    again = load_identity(folder / "Copy.safetensors")
+    done = host.run({"1": load("Test of nodes"), "2": save("1", "Test of nodes (copy)", overwrite=False)})
+    assert done.nodes["2"]["text"] == ["saved as Test of nodes (copy)"]
+    again = load_identity(folder / "Test of nodes (copy).safetensors")
     assert again.tokens.equal(first.tokens)
     assert again.fingerprint == first.fingerprint
 
@@ -82,4 +92,4 @@ def test_faces_of_another_recognizer_are_refused(host, refined):
         assert "\n" not in str(error.value).strip()
     finally:
         (folder / "other_recognizer.safetensors").unlink()
-    assert host.run({**refined, "5": save("4", "The person")}).nodes
+    assert host.run({**refined, "5": save("4", "Test of nodes")}).nodes
