@@ -242,7 +242,7 @@ def running_host(
     base
         The host's base directory (models, input, output, ...); a temporary one by default.
     model_files
-        A folder to show as ``models/hifi_portrait`` where the base directory has none.
+        A folder whose files are copied into the base directory's ``models/hifi_portrait``.
     arguments
         More command line arguments of ComfyUI.
     log
@@ -258,7 +258,7 @@ def running_host(
         _preset_settings(base / "user" / "default" / "comfy.settings.json")
         link(base / "custom_nodes" / "comfyui-hifi-portrait", ROOT)
         if model_files is not None:
-            link(base / "models" / "hifi_portrait", model_files.resolve())
+            _give_files(model_files, base / "models" / "hifi_portrait")
         port = free_port()
         log = log or base / "host.log"
         command = [sys.executable, "main.py", "--base-directory", str(base), "--port", str(port)]
@@ -277,6 +277,14 @@ def running_host(
         host = Host(base, port)
         _wait_until_ready(host, process, log)
         yield host
+
+
+def _give_files(source: Path, target: Path) -> None:
+    # Copied, not linked: what a workflow saves there must not stay for the next run.
+    target.mkdir(parents=True, exist_ok=True)
+    for file in source.iterdir():
+        if file.is_file() and not (target / file.name).exists():
+            shutil.copyfile(file, target / file.name)
 
 
 def _has_accelerator() -> bool:
