@@ -132,7 +132,7 @@ class Trainer:
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"{key}/{name}"] = value
         for name, value in self.system.codec.state_dict().items():
-            tensors[f"codec/{name}"] = value
+            tensors[f"codec/{name}"] = value.clone()  # the mending part is trained too, and is above
         path = self.folder / CHECKPOINT
         partial = path.with_suffix(".partial")
         tensors = {k: v.contiguous() for k, v in tensors.items()}
