@@ -223,12 +223,18 @@ def photographs(model: FaceModel) -> dict[str, object]:
         f"t1_{row}": inner_residual(points, fit, model)
         for row, (points, fit) in enumerate(zip(found["t1"], group, strict=True))
     }
+    times = []
+    for points in [list_[0] for list_ in found.values()]:
+        start = time.process_time()
+        fit_face(points, model)
+        times.append(time.process_time() - start)
     frontal = ("obama", "obama_partial_face", "obama_partial_face2", "biden")
     joint_pitch = {name: fit.pose[1] for name, fit in zip(obama, joint, strict=True)}
     joint_pitch["biden"] = single["biden"].pose[1]
     plain = replace(model, facemesh_offset=np.zeros_like(model.facemesh_offset))
     before = [abs(fit_face(found[name][0], plain).pose[1]) for name in frontal]
     return {
+        "fit_facemesh_ms": round(1e3 * float(np.median(times)), 2),
         "residual_iod_photos": {
             "mean": round(float(np.mean(list(residual.values()))), 4),
             "joint_same_person": round(float(np.mean([residual[name] for name in obama])), 4),
@@ -266,7 +272,7 @@ def round_trip(mesh: HeadMesh, model: FaceModel) -> dict[str, object]:
             if not faces:
                 missed += 1
                 continue
-            fit = fit_face(faces[0].landmarks, model, calibrated=False)
+            fit = fit_face(faces[0].landmarks, model)
             errors.append(np.abs(np.array(fit.pose) - wanted.pose[0]))
     return {
         "round_trip_pose_mae_deg": dict(

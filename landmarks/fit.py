@@ -10,13 +10,14 @@ MediaPipe's mesh puts its points on other places of the skin than the base mesh:
 canonical face model that the mesh network was built on) minus ours is stored with the model as
 `FaceModel.facemesh_offset` and taken into account for 468- and 478-point input; see
 ``training/calibrate_facemesh.py`` for how and from which data. Pictures rendered from the base mesh itself
-have our average: fit those with ``calibrated=False``.
+have our average; which of the two it is shows in how much identity the points need.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -43,6 +44,10 @@ SYMMETRY_SIGMA = 0.25
 MIN_POINTS = 24
 """Fewest usable points of a fit."""
 _ITERATIONS = 12
+_CHOOSING_ITERATIONS = 4
+_REAL_FACE_BONUS = 3.0
+"""In doubt a face is a real one: what a render must be ahead by, as `_Joint.effort` measures it."""
+_FACEMESH_COUNTS = (468, 478)
 _FREE_SIDES = {"eyeBlink": 0.5}
 """Sides that differ more freely than `SYMMETRY_SIGMA` says: people wink."""
 
@@ -152,14 +157,14 @@ def to_72(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
         For an unknown layout, or too few usable points.
     """
     points = np.asarray(points, np.float64)
-    if points.ndim != 2 or points.shape[1] not in (2, 3) or len(points) not in (468, 478, 68, 72):
+    if points.ndim != 2 or points.shape[1] not in (2, 3) or len(points) not in (*_FACEMESH_COUNTS, 68, 72):
         raise ValueError(
             f"face landmarks have shape {points.shape}; 468 or 478 (MediaPipe), 68 (iBUG) or 72 "
             "points are understood"
         )
     result = np.full((names.POINT_COUNT, 2), np.nan)
     weights = np.ones(names.POINT_COUNT)
-    facemesh = len(points) in (468, 478)
+    facemesh = len(points) in _FACEMESH_COUNTS
     if facemesh:
         known = len(points) > names.FACEMESH_INDEX
         result[known] = points[names.FACEMESH_INDEX[known], :2]
@@ -187,7 +192,7 @@ def fit_face(
     shape: np.ndarray | None = None,
     sigma: float = SIGMA,
     distance: float = CAMERA_DISTANCE,
-    calibrated: bool = True,
+    calibrated: bool | None = None,
 ) -> FaceFit:
     """Fit one face.
 
@@ -203,8 +208,10 @@ def fit_face(
         Expected noise of the landmarks, interocular distances.
     distance : float
         Camera distance, interocular distances.
-    calibrated : bool
-        Expect MediaPipe's points where real faces have them; False for renders of the base mesh.
+    calibrated : bool | None
+        True expects MediaPipe's points where real faces have them, False where the base mesh has them
+        (renders of it). None chooses what needs less identity and expression to explain the points, in
+        doubt a real face; with a known ``shape`` it is True. Other layouts need no calibration.
 
     Returns
     -------
@@ -228,7 +235,7 @@ def fit_faces(
     shape: np.ndarray | None = None,
     sigma: float = SIGMA,
     distance: float = CAMERA_DISTANCE,
-    calibrated: bool = True,
+    calibrated: bool | None = None,
 ) -> list[FaceFit]:
     """Fit several pictures of one person with one identity shape.
 
@@ -257,32 +264,71 @@ def fit_faces(
     trust = np.ones(len(points)) if weights is None else np.asarray(weights, np.float64)
     if len(trust) != len(points) or (trust < 0).any() or not np.isfinite(trust).all():
         raise ValueError("face fit: weights must be one number >= 0 for each face")
-    faces = []
-    for number, array in enumerate(points):
-        try:
-            faces.append(_Face(array, model, sigma, distance, calibrated))
-        except ValueError as error:
-            where = f"face {number + 1} of {len(points)}: " if len(points) > 1 else ""
-            raise ValueError(where + str(error)) from error
+    facemesh = any(len(np.atleast_1d(array)) in _FACEMESH_COUNTS for array in points)
+    if calibrated is None and facemesh and shape is None:
+        real, render = (
+            _Joint(points, trust, model, shape, sigma, distance, option) for option in (True, False)
+        )
+        real.run(_CHOOSING_ITERATIONS)
+        render.run(_CHOOSING_ITERATIONS)
+        # The wrong average face has to be bent into the right one by identity and expression.
+        best = render if real.effort() > render.effort() + _REAL_FACE_BONUS else real
+    else:
+        best = _Joint(points, trust, model, shape, sigma, distance, calibrated is not False)
+    best.run(_ITERATIONS)
+    return best.results()
 
-    fixed = shape is not None
-    known = np.zeros(model.components)
-    if shape is not None:
-        known[: len(np.ravel(shape))] = np.ravel(shape)
-    identity = known
-    previous = np.inf
-    for iteration in range(_ITERATIONS):
-        with_shape = iteration >= 2 and not fixed
+
+class _Joint:
+    """State of a fit of several pictures with one identity."""
+
+    def __init__(
+        self,
+        points: Sequence[np.ndarray],
+        trust: np.ndarray,
+        model: FaceModel,
+        shape: np.ndarray | None,
+        sigma: float,
+        distance: float,
+        calibrated: bool,
+    ):
+        self.trust, self.fixed = trust, shape is not None
+        self.faces = []
+        for number, array in enumerate(points):
+            try:
+                self.faces.append(_Face(array, model, sigma, distance, calibrated))
+            except ValueError as error:
+                where = f"face {number + 1} of {len(points)}: " if len(points) > 1 else ""
+                raise ValueError(where + str(error)) from error
+        self.identity = np.zeros(model.components)
+        if shape is not None:
+            self.identity[: len(np.ravel(shape))] = np.ravel(shape)
+        self.total = np.eye(model.components)
+        self.done = 0
+        self.previous = np.inf
+
+    def run(self, until: int) -> None:
+        """Iterate up to iteration ``until``, or until nothing moves any more."""
+        while self.done < until:
+            largest = self._iterate(self.done)
+            self.done += 1
+            if self.done > 6 and max(largest, self.previous) < 3e-3:
+                break
+            self.previous = largest
+
+    def _iterate(self, iteration: int) -> float:
+        """Do one Gauss-Newton step of everything; return the largest change."""
         with_expression = iteration >= 2
-        if iteration in (2, 5):
-            for face in faces:
-                face.find_hidden(identity)
-        total = np.eye(model.components)
-        gradient = -identity
+        with_shape = with_expression and not self.fixed
+        if iteration == 2:
+            for face in self.faces:
+                face.find_hidden(self.identity)
+        total = np.eye(len(self.identity))
+        gradient = -self.identity
         steps, follow = [], []
-        for face, amount in zip(faces, trust, strict=True):
+        for face, amount in zip(self.faces, self.trust, strict=True):
             own, cross, shared, g_own, g_shared = face.linearise(
-                identity, with_expression, robust=iteration >= 3
+                self.identity, with_expression, robust=iteration >= 3
             )
             if not with_shape:
                 steps.append(np.linalg.solve(own, g_own))
@@ -293,17 +339,23 @@ def fit_faces(
             if amount > 0:
                 total += amount * (shared - cross.T @ solved[:, :-1])
                 gradient = gradient + amount * (g_shared - cross.T @ solved[:, -1])
-        step = np.linalg.solve(total, gradient) if with_shape else np.zeros(model.components)
+        self.total = total
+        step = np.linalg.solve(total, gradient) if with_shape else np.zeros(len(gradient))
         largest = float(np.abs(step).max(initial=0.0))
-        for row, face in enumerate(faces):
+        for row, face in enumerate(self.faces):
             largest = max(largest, face.move(steps[row] - follow[row] @ step if with_shape else steps[row]))
-        identity = identity + step
-        if iteration >= 6 and max(largest, previous) < 3e-3:
-            break
-        previous = largest
-    precision = total if not fixed else np.full((model.components, model.components), np.inf)
-    covariance = np.zeros_like(precision) if fixed else np.linalg.inv(precision)
-    return [face.result(identity, covariance) for face in faces]
+        self.identity = self.identity + step
+        return largest
+
+    def effort(self) -> float:
+        """Return how far identity and expression are from the average, as their priors measure it."""
+        expressions = [face.expression @ face.prior @ face.expression for face in self.faces]
+        return float((self.identity**2).sum() + np.mean(expressions))
+
+    def results(self) -> list[FaceFit]:
+        """Return the fit of each picture."""
+        covariance = np.zeros_like(self.total) if self.fixed else np.linalg.inv(self.total)
+        return [face.result(self.identity, covariance) for face in self.faces]
 
 
 class _Face:
@@ -479,6 +531,7 @@ def _sigma_of(name: str) -> float:
     return _RARE_SIGMA if name.startswith(_RARE) else EXPRESSION_SIGMA
 
 
+@lru_cache(maxsize=8)
 def _expression_prior(names_: tuple[str, ...]) -> np.ndarray:
     """Inverse covariance of the observable coefficients: near 0, and both sides alike."""
     prior = np.diag([1 / _sigma_of(name) ** 2 for name in names_])
@@ -495,4 +548,5 @@ def _expression_prior(names_: tuple[str, ...]) -> np.ndarray:
             prior[j, j] += amount
             prior[i, j] -= amount
             prior[j, i] -= amount
+    prior.flags.writeable = False
     return prior

@@ -57,10 +57,10 @@ def fit_sequence(points: Sequence[np.ndarray | None], model: FaceModel) -> list[
     spread = np.unique(
         np.linspace(0, len(usable) - 1, min(len(usable), MAX_SHAPE_FRAMES)).round().astype(int)
     )
-    shape = fit_faces([usable[i][1] for i in spread], None, model)[0].shape
+    person = fit_faces([usable[i][1] for i in spread], None, model)[0]
     fits: list[FaceFit | None] = [None] * len(points)
     for number, array in usable:
-        fits[number] = fit_face(array, model, shape=shape)
+        fits[number] = fit_face(array, model, shape=person.shape, calibrated=bool(person.offset.any()))
     return fits
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from hifi_portrait.landmarks import names
+from hifi_portrait.landmarks.camera import project, rotation
 from hifi_portrait.landmarks.fit import fit_face, fit_faces, to_72
 
 
@@ -201,3 +202,34 @@ def test_two_people_differ_more_than_two_photos(model, photo_faces):
     same = distance(model, shapes["obama"], shapes["obama_partial_face"])
     other = distance(model, shapes["obama"], shapes["biden"])
     assert same < other
+
+
+def as_face_mesh(points):
+    """Put 72 points where MediaPipe's mesh has them."""
+    mesh = np.zeros((468, 3))
+    known = names.FACEMESH_INDEX < 468
+    mesh[names.FACEMESH_INDEX[known], :2] = points[known]
+    return mesh
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_real_faces_and_renders_are_told_apart(model, real):
+    """Points of an average real face, and of the base mesh: which calibration fits shows by itself."""
+    rng = np.random.default_rng(0)
+    right = 0
+    for _ in range(10):
+        shape = rng.normal(size=model.components) * 0.8
+        face = model.points(shape) + (model.facemesh_offset if real else 0.0)
+        pose = rng.uniform([-25, -10, -10], [25, 10, 10])
+        points = project(face, rotation(*pose), 200.0, (500.0, 500.0))[:, :2]
+        fit = fit_face(as_face_mesh(points + rng.normal(size=points.shape) * 2.5), model)
+        right += fit.offset.any() == real
+        assert fit.pose == pytest.approx(pose, abs=5)
+    assert right >= 9
+
+
+def test_photos_are_calibrated(model, photo_faces):
+    fits = [fit_face(points, model) for faces in photo_faces.values() for points in faces]
+    assert len(fits) == 12
+    assert all(fit.offset.any() for fit in fits)
+    assert not fit_face(photo_faces["biden"][0], model, calibrated=False).offset.any()
