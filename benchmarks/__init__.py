@@ -1,0 +1,1 @@
+"""Benchmarks: each prints JSON; `python dev.py bench NAME` keeps it in `results/`."""

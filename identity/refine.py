@@ -171,7 +171,7 @@ def _check(faces: ReferenceFaces, used: list[FaceRecord], config: HiFiNetConfig)
 
 def _fit(faces: list[FaceRecord], weights: np.ndarray, model: FaceModel) -> list[FaceFit]:
     try:
-        return fit_faces([face.landmarks for face in faces], weights, model)
+        return fit_faces([face.landmarks for face in faces], weights.tolist(), model)
     except ValueError as error:
         names = ", ".join(face.source for face in faces[:4])
         raise ValueError(f"the 3D face cannot be fitted to {names}: {error}") from error

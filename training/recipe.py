@@ -53,7 +53,7 @@ class Recipe:
     extra_losses_from: int = 0
     checkpoint_every: int = 200
     sheet_every: int = 800
-    network: tuple[tuple[str, object], ...] = ()
+    network: tuple[tuple[str, Any], ...] = ()
 
     @classmethod
     def load(cls, path: Path | str) -> Recipe:

@@ -52,7 +52,7 @@ class TinySystem(nn.Module):
         self.portrait: HiFiPortrait = build(config, nn, seed)
         with torch.no_grad():
             # The sizes that SDXL appends to the pooled text say nothing here: zero, and fed with zeros.
-            self.portrait.hifi_net.add_embedding.linear_1.weight[:, config.pooled_dim :] = 0
+            self.portrait.hifi_net.add_embedding.linear_1.weight[:, config.pooled_dim :] = 0  # type: ignore[operator]
         self.codec = codec.eval().requires_grad_(False)
         self.size_zeros = config.vector_dim - config.pooled_dim
         sigmas = model.model_sampling.sigmas
