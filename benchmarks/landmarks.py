@@ -255,7 +255,7 @@ def round_trip(mesh: HeadMesh, model: FaceModel) -> dict[str, object]:
     """Generate → draw → render the head in that pose → face mesh → fit."""
     analyzer = load_analyzer(OPEN, PROVIDER_CHOICES[0], [MODELS], [])
     rng = np.random.default_rng(8)
-    errors, missed, agreement = [], 0, []
+    errors, missed, recognised, agreement = [], 0, 0, []
     for number in range(8):
         person = draw_person(mesh, FIRST_SEED + 500 + number)
         for yaw, pitch, roll in ((0, 0, 0), (20, 0, 0), (-30, 0, 0), (0, 12, 0), (10, -12, 6)):
@@ -272,12 +272,14 @@ def round_trip(mesh: HeadMesh, model: FaceModel) -> dict[str, object]:
             if not faces:
                 missed += 1
                 continue
-            fit = fit_face(faces[0].landmarks, model)
+            fit = fit_face(faces[0].landmarks, model, calibrated=False)
+            recognised += not fit_face(faces[0].landmarks, model).offset.any()
             errors.append(np.abs(np.array(fit.pose) - wanted.pose[0]))
     return {
         "round_trip_pose_mae_deg": dict(
             zip(("yaw", "pitch", "roll"), np.mean(errors, 0).round(2).tolist(), strict=True)
         ),
+        "round_trip_recognised_as_renders": f"{recognised} of {len(errors)}",
         "round_trip_faces": f"{len(errors)} of {len(errors) + missed} found",
         "generated_to_rendered_points_iod": round(float(np.mean(agreement)), 4),
     }

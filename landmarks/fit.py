@@ -448,24 +448,26 @@ class _Face:
         placing[:, :, :3] = camera @ turns
         placing[:, :, 3] = (projected - self.centre) * root[:, None]
         placing[:, 0, 4] = placing[:, 1, 5] = root * self.scale
-        jacobian = np.empty((2 * len(posed), 6 + len(self.rows) + k))
-        jacobian[:, :6] = placing.reshape(-1, 6)
         error = (residual * root[:, None]).ravel()
-        jacobian[:, 6:] = (
-            ((camera @ self.rotation) @ self.flat).reshape(len(error), -1) if with_expression else 0.0
-        )
+        n = 6 + len(self.rows)
+        if not with_expression:  # at first only the pose moves
+            own, g_own = np.eye(n), np.zeros(n)
+            place = placing.reshape(-1, 6)
+            own[:6, :6] = place.T @ place + 1e-3 * np.eye(6)
+            g_own[:6] = place.T @ error
+            return own, np.zeros((n, k)), np.zeros((k, k)), g_own, np.zeros(k)
+        jacobian = np.empty((2 * len(posed), n + k))
+        jacobian[:, :6] = placing.reshape(-1, 6)
+        jacobian[:, 6:] = ((camera @ self.rotation) @ self.flat).reshape(len(error), -1)
         normal, gradient = jacobian.T @ jacobian, jacobian.T @ error
 
-        n = 6 + len(self.rows)
         own, cross, shared = normal[:n, :n], normal[:n, n:], normal[n:, n:]
         g_own, g_shared = gradient[:n], gradient[n:]
         own[6:, 6:] += self.prior
         g_own[6:] -= self.prior @ self.expression
         own[np.arange(6), np.arange(6)] += 1e-3
-        # Coefficients that push against a bound, and all of them at first, stay where they are.
+        # Coefficients that push against a bound stay where they are.
         held = (self.expression <= 0) & (g_own[6:] < 0) | (self.expression >= 1) & (g_own[6:] > 0)
-        if not with_expression:
-            held[:] = True
         fixed = 6 + np.nonzero(held)[0]
         own[fixed], own[:, fixed], cross[fixed], g_own[fixed] = 0.0, 0.0, 0.0, 0.0
         own[fixed, fixed] = 1.0
