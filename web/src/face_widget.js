@@ -276,9 +276,15 @@ export class FaceWidget {
 
   listen() {
     const { canvas } = this
-    const stop = (/** @type {Event} */ event) => event.stopPropagation()
-    // Nodes 2.0 would drag the node.
-    for (const type of ['pointerdown', 'dblclick', 'contextmenu']) this.element.addEventListener(type, stop)
+    const stop = (/** @type {Event} */ event) => {
+      // The middle button pans the graph, here as everywhere.
+      const middle = event instanceof PointerEvent && (event.button === 1 || (event.buttons & 4) !== 0)
+      if (!middle) event.stopPropagation()
+    }
+    // Nodes 2.0 would drag the node, and with Shift it begins to on a movement alone.
+    for (const type of ['pointerdown', 'pointermove', 'pointerup', 'dblclick', 'contextmenu']) this.element.addEventListener(type, stop)
+    // Else Shift+drag selects text of the page, and the browser drags that away.
+    for (const type of ['mousedown', 'dragstart']) canvas.addEventListener(type, (event) => event.preventDefault())
     canvas.addEventListener('pointerdown', (event) => this.onDown(event))
     canvas.addEventListener('pointermove', (event) => this.onMove(event))
     canvas.addEventListener('pointerup', (event) => this.onUp(event))
