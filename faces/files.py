@@ -9,6 +9,7 @@ SHA-256 and put in place atomically.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import subprocess
 import sys
@@ -245,7 +246,7 @@ def fetch_from_upstream(
                     if progress is not None:
                         progress(done + len(data), total)
             _put(bytes(data), file, folder, file.url)
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise MissingModelFileError(
                 f"cannot download {file.name}: {reason}. " + missing_message([file], [folder])

@@ -115,7 +115,7 @@ class InsightFaceAnalyzer:
         self.provider = provider_note(provider, running_provider(self._app.models["recognition"].session))
         mask = locate([PERSON_MASK], model_folders)
         self._mask = LiteModel(mask[PERSON_MASK]) if mask else None
-        stamp = [(p.name, p.stat().st_size) for p in sorted(place.glob("*.onnx"))]
+        stamp = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(place.glob("*.onnx"))]
         text = repr(("v1", name, stamp, self._mask is not None))
         self.fingerprint = f"{name}-" + hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

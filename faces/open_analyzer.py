@@ -61,8 +61,9 @@ class OpenAnalyzer:
         self._mesh = LiteModel(paths[FACE_MESH])
         self._segmentation = LiteModel(paths[PERSON_MASK])
         self.provider = provider_note(provider, running_provider(self._recognizer))
-        # Size and name tell the pinned files from others without hashing 12 MB at every start.
-        stamp = [(file.name, paths[file].stat().st_size) for file in MODEL_FILES]
+        # Size and time tell the pinned files from others without hashing 12 MB at every start.
+        stats = [(file.name, paths[file].stat()) for file in MODEL_FILES]
+        stamp = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
         self.fingerprint = "open-" + hashlib.blake2b(repr(("v1", stamp)).encode(), digest_size=8).hexdigest()
 
     def analyze(self, image: np.ndarray, name: str) -> list[DetectedFace]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .analyzer import FaceAnalyzer
 from .face_alignment_points import FaceAlignmentPoints
+from .files import MODEL_FILES, locate
 from .insight import KNOWN_PACKS, InsightFaceAnalyzer, find_packs
 from .open_analyzer import OpenAnalyzer
 
@@ -53,7 +54,7 @@ def load_analyzer(
     MissingModelFileError, MissingPackageError, ValueError
         As the analyzer's own class says.
     """
-    key = (name, provider, tuple(model_folders), tuple(insight_folders))
+    key = (name, provider, _stamps(name, model_folders, insight_folders))
     with _lock:
         if key not in _loaded:
             if name == OPEN:
@@ -66,6 +67,17 @@ def load_analyzer(
             device = "cuda" if _loaded[key].provider == "CUDA" else "cpu"
             _loaded[(*key, landmarks)] = FaceAlignmentPoints(_loaded[key], device)
         return _loaded[(*key, landmarks)]
+
+
+def _stamps(
+    name: str, model_folders: Sequence[Path], insight_folders: Sequence[Path]
+) -> tuple[tuple[str, int, int], ...]:
+    """Tell the analyzer's files from others: a file that is new or replaced means loading again."""
+    paths = list(locate(MODEL_FILES, model_folders).values())
+    pack = find_packs(insight_folders).get(name)
+    if pack is not None:
+        paths += sorted(pack.glob("*.onnx"))
+    return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 
 def other_recognizer(recognizer: str, insight_folders: Sequence[Path]) -> str:

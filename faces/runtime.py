@@ -114,7 +114,9 @@ def unpacked_onnx(path: Path) -> bytes:
     try:
         model = onnx.load(str(path))
     except Exception:
-        raise ValueError(f"{path} is damaged; delete it and fetch it again (hifi-portrait models)") from None
+        raise ValueError(
+            f"{path} is damaged; delete it and run install.py in the pack's folder, which fetches it again"
+        ) from None
     graph = model.graph
     stored = {item.name: item for item in graph.initializer}
     nodes = []

@@ -70,8 +70,17 @@ def refine_faces(
     first = next(network.parameters())
     device, dtype = device or first.device, dtype or first.dtype
     batch = face_batch(used, fits, model, config)
-    if config.clip_dim and encode_image is not None:
+    if config.clip_dim:
+        if encode_image is None:
+            raise ValueError(
+                "this HiFi-Net reads CLIP image tokens; connect a CLIP vision model to clip_vision"
+            )
         hidden = encode_image(_crops(used, 224))
+        if tuple(hidden.shape[1:]) != (257, config.clip_dim):
+            raise ValueError(
+                f"this HiFi-Net reads 257 x {config.clip_dim} CLIP image tokens, the CLIP vision model gives "
+                f"{' x '.join(map(str, hidden.shape[1:]))}; load the one that the checkpoint names"
+            )
         batch = FaceBatch(batch.crops, batch.coords, batch.embeddings, batch.weights, hidden)
     batch = FaceBatch(
         batch.crops.to(device, dtype),

@@ -118,7 +118,8 @@ def load_identity(path: str | Path) -> Identity:
                     f"{path.name}: saved in format {texts.get('format_version')}, this version reads "
                     f"{VERSION}; update the pack, or save the identity again"
                 )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            # Copied: a tensor that maps the file keeps Windows from replacing it.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         return Identity(
             tokens=tensors["tokens"],
             detail=DetailTokens(tensors["detail.tokens"], tensors["detail.coords"], tensors["detail.bias"]),
@@ -131,8 +132,8 @@ def load_identity(path: str | Path) -> Identity:
             fingerprint=texts["fingerprint"],
             expression=tensors["expression"].numpy(),
         )
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
-        reason = str(error).splitlines()[0]
+    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path.name}: damaged ({reason}); save the identity again") from None
 
 

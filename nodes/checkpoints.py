@@ -40,7 +40,9 @@ def problem(name: str) -> str | None:
 def fingerprint(name: str) -> str:
     """Return a text that changes when the files behind a name change."""
     files = [_path(name)] if name != WARM_START else list(instantid_files() or ())
-    return repr([(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files])
+    return repr(
+        [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
+    )
 
 
 def load(name: str) -> HiFiNetPatcher:
@@ -80,7 +82,8 @@ def _user_files() -> dict[str, Path]:
     for name, file in paths.files_of(paths.FOLDER, ".safetensors"):
         if file.name == WARM_START_FILE or name in found:
             continue
-        if _is_checkpoint(str(file), file.stat().st_mtime_ns):
+        # A link to nowhere is not there.
+        if file.exists() and _is_checkpoint(str(file), file.stat().st_mtime_ns):
             found[name] = file
     return found
 

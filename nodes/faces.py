@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import folder_paths
 import numpy as np
 import torch
 from comfy.utils import ProgressBar
@@ -95,10 +94,13 @@ class LoadFaceAnalyzer(io.ComfyNode):
     ) -> io.NodeOutput:
         """Load the analyzer, or the one loaded before."""
         folders = [*paths.model_folders(), files.user_folder()]
-        if analyzer == OPEN and missing_files == _FETCH[1]:
-            _download_missing(folders)
+        needed = files.MODEL_FILES if analyzer == OPEN else (files.PERSON_MASK,)
+        if missing_files == _FETCH[1]:
+            _download_missing(needed, folders)
         loaded = load_analyzer(analyzer, provider, folders, paths.folders_of("insightface"), landmarks)
         about = describe(loaded)
+        if not files.locate((files.PERSON_MASK,), folders):
+            about += f"\nbackground: kept in the crops, since {files.PERSON_MASK.name} is missing"
         return io.NodeOutput(loaded, about, ui=ui.PreviewText(about))
 
 
@@ -348,9 +350,9 @@ def named_images(
     return out
 
 
-def _download_missing(folders: Sequence[Path]) -> None:
-    there = files.locate(files.MODEL_FILES, folders)
-    missing = [file for file in files.MODEL_FILES if file not in there]
+def _download_missing(needed: Sequence[files.ModelFile], folders: Sequence[Path]) -> None:
+    there = files.locate(needed, folders)
+    missing = [file for file in needed if file not in there]
     if missing:
         bar = ProgressBar(sum(file.size for file in missing))
         files.fetch_from_upstream(missing, folders[0], lambda done, total: bar.update_absolute(done, total))
@@ -364,17 +366,7 @@ def _progress(count: int) -> Callable[[int, int], None] | None:
 
 
 def _folder(text: str) -> Path | None:
-    """Return a folder inside ComfyUI's input folder; a shared workflow must not read anything else."""
-    text = text.strip().strip('"')
-    if not text:
-        return None
-    inputs = Path(folder_paths.get_input_directory()).resolve()
-    path = (inputs / text.replace("\\", "/")).resolve()
-    if not path.is_relative_to(inputs):
-        raise ValueError(
-            f"folder '{text}' is outside of ComfyUI's input folder; put the photos into {inputs}"
-        )
-    return path
+    return paths.inside_input(text, "folder") if text.strip().strip('"') else None
 
 
 def _parse_weights(text: str) -> tuple[float, ...] | None:

@@ -58,9 +58,9 @@ class LoadHiFiNet(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, checkpoint: str) -> bool | str:
-        """Say what is missing before anything runs."""
-        return checkpoints.problem(checkpoint) or True
+    def validate_inputs(cls, checkpoint: str | None) -> bool | str:
+        """Say what is missing before anything runs; the host gives None for a linked input."""
+        return checkpoint is None or checkpoints.problem(checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str) -> str:
@@ -232,12 +232,16 @@ class ApplyHiFiNet(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, start_percent: float, end_percent: float, blocks: str = "all", block_weights: str = ""
+        cls,
+        start_percent: float | None,
+        end_percent: float | None,
+        blocks: str | None = "all",
+        block_weights: str | None = "",
     ) -> bool | str:
-        """Refuse values that contradict each other before anything runs."""
-        if start_percent > end_percent:
+        """Refuse values that contradict each other before anything runs; a linked input is None here."""
+        if start_percent is not None and end_percent is not None and start_percent > end_percent:
             return f"start_percent {start_percent} lies after end_percent {end_percent}; exchange them"
-        if blocks == "custom":
+        if blocks == "custom" and block_weights is not None:
             try:
                 parse_block_weights(block_weights)
             except ValueError as error:

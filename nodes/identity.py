@@ -39,7 +39,7 @@ def _clip_encoder(clip_vision: Any) -> Any:
 
     def encode(crops: torch.Tensor) -> torch.Tensor:
         pictures = (crops.movedim(1, -1) + 1) / 2
-        return clip_vision.encode_image(pictures, crop="none")["penultimate_hidden_states"]
+        return clip_vision.encode_image(pictures, crop=False)["penultimate_hidden_states"]
 
     return encode
 
@@ -142,8 +142,10 @@ class SaveIdentity(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, name: str) -> bool | str:
-        """Refuse unusable names before anything runs."""
+    def validate_inputs(cls, name: str | None) -> bool | str:
+        """Refuse unusable names before anything runs; the host gives None for a linked input."""
+        if name is None:
+            return True
         try:
             store.check_name(name)
         except ValueError as error:
@@ -179,9 +181,9 @@ class LoadIdentity(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, name: str) -> bool | str:
-        """Say what is missing before anything runs."""
-        if name in _saved():
+    def validate_inputs(cls, name: str | None) -> bool | str:
+        """Say what is missing before anything runs; the host gives None for a linked input."""
+        if name is None or name in _saved():
             return True
         if name == _NONE_SAVED:
             return f"no identity in {_folders()[0]}; save one with Save Identity"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import Any
 
-import folder_paths
 import numpy as np
 import torch
 from comfy.utils import ProgressBar
@@ -16,7 +14,7 @@ from ..faces.pictures import NamedImage, to_rgb8
 from ..faces.records import ReferenceFaces
 from ..faces.references import analyze_cached
 from ..faces.select import PICKS, pick_single
-from ..landmarks.fit import FaceFit, fit_faces
+from ..landmarks.fit import fit_faces
 from ..landmarks.landmarks import FaceLandmarks3D
 from ..landmarks.model import FaceModel
 from ..landmarks.sequence import fit_sequence, target_from_fits, target_from_landmarks
@@ -83,11 +81,6 @@ def find_faces(
     return points, sizes, notes
 
 
-def fitted(points: list[np.ndarray | None], model: FaceModel) -> list[FaceFit | None]:
-    """Fit one face in each picture, all of one person."""
-    return fit_sequence(points, model)
-
-
 def target_from_image(
     image: torch.Tensor, analyzer: FaceAnalyzer | None, pick: str, index: int, place: str, model: FaceModel
 ) -> tuple[Target, tuple[str, ...]]:
@@ -95,7 +88,7 @@ def target_from_image(
     if analyzer is None:
         raise ValueError("target_image needs an analyzer: connect Load Face Analyzer")
     points, sizes, notes = find_faces(image, analyzer, pick, index)
-    target, more = target_from_fits(fitted(points, model), sizes, in_place=place == PLACES[1])
+    target, more = target_from_fits(fit_sequence(points, model), sizes, in_place=place == PLACES[1])
     return target, (*notes, *more)
 
 
@@ -174,9 +167,3 @@ def shape_and_expression(
     fits = fit_faces([face.landmarks for face in used], list(weights), model)
     expression = sum(w * fit.expression for w, fit in zip(weights / weights.sum(), fits, strict=True))
     return fits[0].shape.astype(np.float32), np.asarray(expression)
-
-
-def input_file(text: str) -> Path:
-    """Find a file named by a full path, or by one inside ComfyUI's input folder."""
-    path = Path(text.strip().strip('"')).expanduser()
-    return path if path.is_absolute() else Path(folder_paths.get_input_directory()) / path

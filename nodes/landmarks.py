@@ -14,7 +14,7 @@ from ..landmarks.draw import STYLES, draw
 from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
 from ..landmarks.landmarks import concatenate
 from ..landmarks.model import FaceModel
-from ..landmarks.sequence import EASINGS, interpolate, smooth
+from ..landmarks.sequence import EASINGS, fit_sequence, interpolate, smooth
 from ..landmarks.sheet import captioned, expression_batch, grid
 from ..landmarks.sliders import SliderTable
 from ..landmarks.target import Target, generate_for
@@ -24,12 +24,11 @@ from .landmark_targets import (
     TARGET_PICKS,
     choose_target,
     find_faces,
-    fitted,
     host_has_face_landmarks,
-    input_file,
     shape_and_expression,
     target_from_image,
 )
+from .paths import inside_input
 from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, Identity, ReferenceFaces
 
 _STYLE_TOOLTIP = (
@@ -399,7 +398,7 @@ class LandmarksFromPhoto(io.ComfyNode):
         """Find, fit and draw."""
         model = FaceModel.load()
         points, sizes, notes = find_faces(image, analyzer, target_pick, target_index, "picture")
-        fits = fitted(points, model)
+        fits = fit_sequence(points, model)
         faces, photos, detected = [], [], []
         width, height = sizes[0]
         for row, fit in enumerate(fits):
@@ -469,9 +468,8 @@ class LandmarkSequence(io.ComfyNode):
                     optional=True,
                     default="",
                     placeholder="capture.csv",
-                    tooltip="Instead of frames: a Live Link Face CSV or ARKit JSON file, a full path "
-                    "or one inside "
-                    "ComfyUI's input folder.",
+                    tooltip="Instead of frames: a Live Link Face CSV or ARKit JSON file inside ComfyUI's "
+                    "input folder.",
                 ),
                 io.Float.Input(
                     "smoothing",
@@ -531,7 +529,7 @@ class LandmarkSequence(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, capture_file: str = "", **kwargs: Any) -> str:
         """Run again when the capture file changes."""
-        path = input_file(capture_file) if capture_file and capture_file.strip() else None
+        path = inside_input(capture_file, "capture_file") if capture_file and capture_file.strip() else None
         if path is None or not path.is_file():
             return ""
         return f"{path.stat().st_mtime_ns} {path.stat().st_size}"
@@ -569,7 +567,7 @@ class LandmarkSequence(io.ComfyNode):
             used = frames[:stop:every]
             target, notes = target_from_image(used, analyzer, target_pick, target_index, target_place, model)
         else:
-            path = input_file(capture)
+            path = inside_input(capture, "capture_file")
             if not path.is_file():
                 raise ValueError(f"capture_file: there is no file {path}")
             text = path.read_text(encoding="utf-8-sig", errors="replace")

@@ -20,6 +20,30 @@ def model_folders() -> list[Path]:
     return [Path(path) for path in folder_paths.get_folder_paths(FOLDER)]
 
 
+def inside_input(text: str, what: str) -> Path:
+    """Return a file or folder inside ComfyUI's input folder; a shared workflow must not read anything else.
+
+    Links inside the input folder are the user's own and are followed.
+
+    Parameters
+    ----------
+    text
+        Relative path, with slashes of either kind.
+    what
+        Name of the node's input, for the message.
+
+    Raises
+    ------
+    ValueError
+        It leaves the input folder.
+    """
+    inputs = os.path.abspath(folder_paths.get_input_directory())  # noqa: PTH100 - lexical: links stay links
+    path = os.path.normpath(os.path.join(inputs, text.strip().strip('"').replace("\\", "/")))  # noqa: PTH118
+    if path != inputs and not path.startswith(inputs + os.sep):
+        raise ValueError(f"{what} '{text}' is outside of ComfyUI's input folder; put it into {inputs}")
+    return Path(path)
+
+
 def folders_of(name: str) -> list[Path]:
     """Return the folders of another kind of model; none when no pack registered it."""
     if name not in folder_paths.folder_names_and_paths:

@@ -57,9 +57,9 @@ class LoadTinyPortraitModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model_file: str) -> bool | str:
-        """Say which file is missing before anything runs."""
-        if not (tiny.ASSETS / model_file).is_file():
+    def validate_inputs(cls, model_file: str | None) -> bool | str:
+        """Say which file is missing before anything runs; the host gives None for a linked input."""
+        if model_file is not None and not (tiny.ASSETS / model_file).is_file():
             return f"{model_file} is missing in the pack's folder assets/tiny; install the pack again."
         return True
 
