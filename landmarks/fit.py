@@ -44,9 +44,9 @@ SYMMETRY_SIGMA = 0.25
 MIN_POINTS = 24
 """Fewest usable points of a fit."""
 _ITERATIONS = 12
-_CHOOSING_ITERATIONS = 4
-_REAL_FACE_BONUS = 3.0
-"""In doubt a face is a real one: what a render must be ahead by, as `_Joint.effort` measures it."""
+_CHOOSING_ITERATIONS = 3
+_REAL_FACE_BONUS = 10.0
+"""In doubt a face is a real one: what the base mesh must be ahead by, as `_Joint.effort` measures it."""
 _FACEMESH_COUNTS = (468, 478)
 _FREE_SIDES = {"eyeBlink": 0.5}
 """Sides that differ more freely than `SYMMETRY_SIGMA` says: people wink."""
