@@ -195,7 +195,7 @@ def _refuse_other_files(path: Path) -> None:
     if start.startswith(_PICKLE_STARTS):
         raise CheckpointError(
             f"{path.name}: this is a pickle, which could run code of its maker and is never loaded. Use a "
-            ".safetensors checkpoint, or convert InstantID's files with: hifi-portrait convert instantid"
+            ".safetensors checkpoint; InstantID's published files are converted by Load HiFi-Net itself"
         )
 
 
@@ -216,8 +216,8 @@ def _texts(path: Path) -> dict[str, str]:
         raise _damaged(path, error) from None
     if texts.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path.name}: not a HiFi-Portrait checkpoint. Choose one made by this project, or convert "
-            "InstantID's files with: hifi-portrait convert instantid"
+            f"{path.name}: not a HiFi-Portrait checkpoint. Choose one made by this project; "
+            "InstantID's published files are converted by Load HiFi-Net itself"
         )
     return texts
 

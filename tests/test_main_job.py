@@ -1,5 +1,6 @@
 """The main job as artists run it: the shipped workflow, a real ComfyUI, real photos; and what goes wrong."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -116,6 +117,24 @@ def test_a_workflow_cannot_read_outside_the_input_folder(host, main_job, folder)
         host.run(from_folder(main_job, folder))
 
 
+def test_values_may_come_from_other_nodes(host, main_job):
+    linked = {
+        **main_job,
+        "start": {"class_type": "PrimitiveFloat", "inputs": {"value": 0.1}},
+        "name": {"class_type": "PrimitiveString", "inputs": {"value": "linked"}},
+        "save": {
+            "class_type": "HiFiPortraitSaveIdentity",
+            "inputs": {
+                "identity": [ids(main_job, "HiFiPortraitRefineFaces")[0], 0],
+                "name": ["name", 0],
+                "overwrite": True,
+            },
+        },
+    }
+    done = host.run(with_inputs(linked, "HiFiPortraitApplyHiFiNet", start_percent=["start", 0]))
+    assert done.nodes["save"]["text"] == ["saved as linked"]
+
+
 @pytest.fixture(scope="module")
 def bare_host(tmp_path_factory) -> Host:
     """A ComfyUI without any model file of ours."""
@@ -137,6 +156,8 @@ def test_missing_and_foreign_files_are_named_and_then_work(bare_host, photos, fa
         if file.is_file():
             shutil.copyfile(file, models / file.name)
     save_file({"weight": np.zeros(3, np.float32)}, models / "foreign.safetensors")
+    with contextlib.suppress(OSError):  # Windows may forbid links
+        (models / "gone.safetensors").symlink_to(models / "nowhere.safetensors")
     with pytest.raises(HostError, match=r"LoadHiFiNet.*foreign\.safetensors.*not a HiFi-Portrait checkpoint"):
         bare_host.run(with_inputs(prompt, NETWORK, checkpoint="foreign.safetensors"))
 

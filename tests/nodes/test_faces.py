@@ -130,7 +130,7 @@ def test_not_a_number_and_empty_batches(nodes, analyzer, photos):
 
 
 def test_a_changed_folder_runs_again(nodes, tmp_path, monkeypatch):
-    monkeypatch.setattr(nodes.folder_paths, "get_input_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(nodes.paths.folder_paths, "get_input_directory", lambda: str(tmp_path))
     (tmp_path / "me").mkdir()
     (tmp_path / "me" / "a.jpg").write_bytes(b"1")
     before = nodes.LoadReferenceFaces.fingerprint_inputs(folder=["me"])
