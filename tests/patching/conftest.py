@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hifi_portrait.models import checkpoint
 from hifi_portrait.models.portrait import HiFiPortrait, build
 
-from tests.patching.small import CONFIG, Identity, make_identity, make_landmarks, make_model, randomise
+from tests.patching.small import (
+    CONFIG,
+    TWO_LEVELS,
+    Identity,
+    make_hifi_net,
+    make_identity,
+    make_landmarks,
+    make_model,
+    randomise,
+)
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +66,17 @@ def other_identity(hifi_net) -> Identity:
 def landmarks():
     """A face in the middle."""
     return make_landmarks((10.0, 5.0, 0.0))
+
+
+@pytest.fixture(scope="session")
+def two_levels():
+    """A MODEL with few layers and a HiFi-Net that fits it, for what is slow or done often."""
+    config = replace(
+        CONFIG,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        transformer_depth=(0, 1),
+        mid_depth=1,
+        fusion_levels=(True, True),
+    )
+    return make_model(0, **TWO_LEVELS), make_hifi_net(config, 3)

@@ -48,6 +48,16 @@ CONFIG = HiFiNetConfig(
 """A HiFi-Net for `unet_config`: SDXL's layout at a tenth of its width and two transformer blocks of ten."""
 
 
+TWO_LEVELS = {
+    "num_res_blocks": [1, 1],
+    "channel_mult": [1, 2],
+    "transformer_depth": [0, 1],
+    "transformer_depth_output": [0, 0, 1, 1],
+    "transformer_depth_middle": 1,
+}
+"""Changes to `unet_config` that leave four cross-attention layers, for what is slow or done often."""
+
+
 def unet_config(**changes) -> dict:
     """Return the host's description of a small SDXL."""
     config = {

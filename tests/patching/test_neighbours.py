@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
@@ -12,10 +11,9 @@ from hifi_portrait.patching.apply import apply_hifi_net
 from hifi_portrait.patching.settings import PatchSettings
 
 from tests.patching.small import (
-    CONFIG,
+    TWO_LEVELS,
     Watch,
     conditioning,
-    make_hifi_net,
     make_identity,
     make_landmarks,
     make_model,
@@ -237,17 +235,18 @@ def test_lora_as_a_hook_on_the_conditioning(model, patched):
     assert not result.equal(sample(model, positive=positive))
 
 
-def test_model_merging(hifi_net, identity, landmarks):
+def test_model_merging(few_layers, two_levels):
     from comfy_extras.nodes_model_merging import ModelMergeSimple
 
-    one, two = make_model(0), make_model(5)
-    patched = apply_hifi_net(one, hifi_net, identity, landmarks, ON)
+    one, hifi_net = two_levels
+    two = make_model(5, **TWO_LEVELS)
     merge = getattr(ModelMergeSimple, "execute", None) or ModelMergeSimple().merge
-    after = merge(patched, two, 0.5)[0]
-    before = apply_hifi_net(merge(one, two, 0.5)[0], hifi_net, identity, landmarks, ON)
+    identity = make_identity(hifi_net.network, 0)
+    after = merge(few_layers, two, 0.5)[0]
+    before = apply_hifi_net(merge(one, two, 0.5)[0], hifi_net, identity, make_landmarks(), ON)
     results = [sample(after), sample(before)]
     torch.testing.assert_close(*results)
-    assert not results[0].equal(sample(patched))
+    assert not results[0].equal(sample(few_layers))
 
 
 def test_attention_multiply(model, hifi_net, identity, landmarks, patched):
@@ -317,26 +316,10 @@ def test_inpainting_with_a_noise_mask(model, patched):
 
 # Compilation ----------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def two_levels():
+def few_layers(two_levels):
     """A patched MODEL with few layers, for compilers are slow."""
-    sizes = {
-        "num_res_blocks": [1, 1],
-        "channel_mult": [1, 2],
-        "transformer_depth": [0, 1],
-        "transformer_depth_output": [0, 0, 1, 1],
-        "transformer_depth_middle": 1,
-    }
-    config = replace(
-        CONFIG,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        transformer_depth=(0, 1),
-        mid_depth=1,
-        fusion_levels=(True, True),
-    )
-    hifi_net = make_hifi_net(config, 3)
-    identity = make_identity(hifi_net.network, 0)
-    return apply_hifi_net(make_model(0, **sizes), hifi_net, identity, make_landmarks(), ON)
+    model, hifi_net = two_levels
+    return apply_hifi_net(model, hifi_net, make_identity(hifi_net.network, 0), make_landmarks(), ON)
 
 
 @pytest.fixture
@@ -350,12 +333,12 @@ def compiler(monkeypatch):
     return torch._dynamo.utils.counters["stats"]
 
 
-def test_compiled_model_is_one_graph_and_gives_the_same(two_levels, compiler):
+def test_compiled_model_is_one_graph_and_gives_the_same(few_layers, compiler):
     from comfy_extras.nodes_torch_compile import TorchCompileModel
 
     execute = getattr(TorchCompileModel, "execute", None) or TorchCompileModel().patch
-    expected = sample(two_levels)
-    compiled = execute(two_levels, "eager")[0]
+    expected = sample(few_layers)
+    compiled = execute(few_layers, "eager")[0]
     torch.testing.assert_close(sample(compiled), expected, atol=1e-4, rtol=1e-4)
     assert compiler["unique_graphs"] == 1
     # Another run must not compile anew for its new state.
@@ -367,11 +350,11 @@ def test_compiled_model_is_one_graph_and_gives_the_same(two_levels, compiler):
 @pytest.mark.skipif(
     "HIFI_PORTRAIT_COMPILE" not in os.environ, reason="minutes of C++; set HIFI_PORTRAIT_COMPILE"
 )
-def test_compiled_to_machine_code(two_levels, compiler):
+def test_compiled_to_machine_code(few_layers, compiler):
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("no C++ compiler on this machine")
     from comfy_extras.nodes_torch_compile import TorchCompileModel
 
     execute = getattr(TorchCompileModel, "execute", None) or TorchCompileModel().patch
-    compiled = execute(two_levels, "inductor")[0]
-    torch.testing.assert_close(sample(compiled), sample(two_levels), atol=1e-3, rtol=1e-3)
+    compiled = execute(few_layers, "inductor")[0]
+    torch.testing.assert_close(sample(compiled), sample(few_layers), atol=1e-3, rtol=1e-3)

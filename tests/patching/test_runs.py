@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import gc
 import weakref
 
@@ -111,8 +112,10 @@ def test_an_error_leaves_the_model_clean(model, hifi_net, identity, landmarks, s
     assert sample(model).equal(plain)
 
 
-def test_200_requeues_leave_objects_and_memory_flat(model, hifi_net, landmarks):
+def test_200_requeues_leave_objects_and_memory_flat(two_levels):
+    model, hifi_net = two_levels
     people = [make_identity(hifi_net.network, seed) for seed in range(2)]
+    landmarks = make_landmarks(width=64, height=64)
 
     def requeue(i: int) -> None:
         settings = PatchSettings(
@@ -123,21 +126,21 @@ def test_200_requeues_leave_objects_and_memory_flat(model, hifi_net, landmarks):
         patched = apply_hifi_net(model, hifi_net, people[i % 2], landmarks, settings, mask)
         sample(patched, steps=1, size=(8, 8), cfg=1.0)
 
-    def count() -> tuple[int, int]:
+    def count() -> tuple[dict[type, int], int]:
         gc.collect()
         objects = gc.get_objects()
+        kinds = collections.Counter(
+            type(o) for o in objects if str(type(o).__module__).startswith(("hifi_portrait", "comfy"))
+        )
         tensors = [o for o in objects if type(o) in (torch.Tensor, torch.nn.Parameter)]
-        return len(objects), sum(t.nelement() * t.element_size() for t in tensors)
+        return kinds, sum(t.nelement() * t.element_size() for t in tensors)
 
-    for i in range(10):
+    for i in range(4):
         requeue(i)
-    objects, size = count()
-    for i in range(10, 210):
+    before = count()
+    for i in range(4, 204):
         requeue(i)
-    later, size_later = count()
-    assert size_later == size
-    # The interpreter's own counts waver by a few.
-    assert abs(later - objects) < 200
+    assert count() == before
 
 
 class Waits(TorchDispatchMode):
