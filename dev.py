@@ -68,7 +68,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="make portraits from real photos in a real ComfyUI")
     commands.add_parser("test", help="run the tests; further arguments go to pytest")
-    commands.add_parser("lint", help="check style, types, and the front end's types")
+    commands.add_parser("lint", help="check style and types")
     bench = commands.add_parser("bench", help="run benchmarks/NAME.py and keep its JSON")
     bench.add_argument("name")
     commands.add_parser("setup", help="install only")

@@ -1,6 +1,7 @@
 """Imports follow the data flow: the table in docs/architecture.md, checked."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,18 @@ ALLOWED = {
     "patching": {"models", "identity", "landmarks"},
     "nodes": {"patching", "identity", "models", "landmarks", "faces"},
     "training": {"patching", "identity", "models", "landmarks", "faces"},
-    "cli": {"training", "identity", "models", "landmarks", "faces"},
+    "cli": {"training", "patching", "identity", "models", "landmarks", "faces"},
 }
+THIRD_PARTY = {
+    "faces": {"numpy", "cv2", "PIL", "onnx", "onnxruntime", "ai_edge_litert", "platformdirs", "insightface"}
+    | {"face_alignment", "torch"},
+    "landmarks": {"numpy", "cv2", "safetensors"},
+    "models": {"torch", "safetensors", "numpy"},
+    "identity": {"numpy", "torch", "safetensors"},
+    "patching": {"numpy", "torch", "safetensors", "PIL", "cv2"},
+    "nodes": {"numpy", "torch"},
+}
+"""What a folder may need beside the standard library, the pack and the host."""
 HOST = {"comfy", "comfy_api", "comfy_extras", "folder_paths", "nodes", "node_helpers", "server", "execution"}
 HOST_ALLOWED = {
     "nodes": {"comfy_api", "folder_paths", "comfy.utils", "comfy.model_management"},
@@ -35,6 +46,18 @@ def imports(path: Path) -> list[tuple[int, str]]:
             module = node.module or ""
             found += [(node.level, f"{module}.{alias.name}".strip(".")) for alias in node.names]
     return found
+
+
+@pytest.mark.parametrize("folder", sorted(THIRD_PARTY))
+def test_folders_need_no_more_than_the_table_says(folder):
+    known = set(sys.stdlib_module_names) | HOST | THIRD_PARTY[folder]
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for level, module in imports(path)
+        if level == 0 and module.split(".")[0] not in known
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("folder", sorted(ALLOWED))
