@@ -31,6 +31,8 @@ from .landmark_targets import (
 from .paths import inside_input
 from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, Identity, ReferenceFaces
 
+MOST_PREVIEWS = 16
+
 _STYLE_TOOLTIP = (
     "How the landmarks are drawn: mesh72 is this pack's coloured contours; kps5 is InstantID's five points "
     "and sticks."
@@ -116,7 +118,15 @@ def for_widget(shape: np.ndarray | None, target: Target | None = None) -> dict[s
 
 
 def preview(pictures: torch.Tensor, notes: tuple[str, ...], cls: type[io.ComfyNode]) -> dict[str, Any]:
-    """Show pictures in the node, with the notes written under them and as text."""
+    """Show pictures in the node, with the notes written under them and as text.
+
+    Of a long sequence some frames are shown: as many files as frames would fill memory and disk.
+    """
+    count = len(pictures)
+    if count > MOST_PREVIEWS:
+        spread = torch.linspace(0, count - 1, MOST_PREVIEWS).round().long()
+        pictures = pictures[spread]
+        notes = (*notes, f"{MOST_PREVIEWS} of {count} frames are shown here")
     shown = (pictures * 255).round().to(torch.uint8).numpy()
     captions = torch.from_numpy(captioned(shown, notes).astype(np.float32) / 255.0)
     result: dict[str, Any] = ui.PreviewImage(captions, cls=cls).as_dict()

@@ -199,3 +199,16 @@ def test_the_hosts_own_face_landmarks_as_target(photos, face_models):
     assert "frame 2" in notes[0]
     with pytest.raises(ValueError, match="target_host_landmarks"):
         target_from_host({"faces": []}, PLACES[0], FaceModel.load())
+
+
+def test_a_long_sequence_shows_some_frames(tmp_path, monkeypatch):
+    import_host()
+    import folder_paths
+    import torch
+
+    from hifi_portrait.nodes import landmarks as nodes
+
+    monkeypatch.setattr(folder_paths, "get_temp_directory", lambda: str(tmp_path))
+    shown = nodes.preview(torch.zeros(40, 8, 256, 3), (), nodes.GenerateLandmarks)
+    assert len(shown["images"]) == len(list(tmp_path.iterdir())) == nodes.MOST_PREVIEWS
+    assert shown["text"] == ("16 of 40 frames are shown here",)
