@@ -205,7 +205,6 @@ def test_a_long_sequence_shows_some_frames(tmp_path, monkeypatch):
     import_host()
     import folder_paths
     import torch
-
     from hifi_portrait.nodes import landmarks as nodes
 
     monkeypatch.setattr(folder_paths, "get_temp_directory", lambda: str(tmp_path))
