@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, help="folder of the two model files (default: assets/tiny)")
     parser.add_argument("--people", type=int, help="how many people (default: all)")
     parser.add_argument("--steps", type=int, default=8, help="sampling steps (default: %(default)s)")
-    parser.add_argument("--cfg", type=float, default=2.0, help="guidance (default: %(default)s)")
+    parser.add_argument("--cfg", type=float, default=2.5, help="guidance (default: %(default)s)")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of the first 12 people")
 
 

@@ -29,7 +29,7 @@ class LoadTinyPortraitModel(io.ComfyNode):
                 "tiny HiFi-Net, both strengths at 1, and landmarks of scale 1.2. "
                 f"Its prompt knows background and clothes colours ({', '.join(COLOURS)}) and light "
                 f"({', '.join(LIGHTS)}), as in 'blue background, red shirt, soft light from the left'. "
-                "For a KSampler: 8 steps, cfg 1.5 to 2, euler, normal."
+                "For a KSampler: 8 steps, cfg 2.5, euler, normal."
             ),
             inputs=[
                 io.Combo.Input(

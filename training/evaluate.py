@@ -152,7 +152,7 @@ def paint(
     trial: Trial,
     count: int,
     steps: int = 8,
-    cfg: float = 2.0,
+    cfg: float = 2.5,
     change: Callable[[FaceBatch, torch.Tensor], tuple[FaceBatch, torch.Tensor]] | None = None,
     batch: int = 20,
 ) -> Painted:
@@ -243,7 +243,7 @@ def evaluate(
     analyzer: FaceAnalyzer,
     counts: tuple[int, ...] = (1, 2, 3, 4),
     steps: int = 8,
-    cfg: float = 2.0,
+    cfg: float = 2.5,
 ) -> tuple[dict[str, object], dict[str, Painted]]:
     """All figures of one model, and the pictures they are of.
 

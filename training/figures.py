@@ -35,7 +35,7 @@ def measure(
     model: Path | None = None,
     people: int | None = None,
     steps: int = 8,
-    cfg: float = 2.0,
+    cfg: float = 2.5,
     sheet: Path | None = None,
     population: int = 200,
 ) -> dict[str, object]:

@@ -57,7 +57,7 @@ def portraits(
     photos: list[Path],
     counts: tuple[int, ...] = (1, 2, 3, 4),
     seed: int = 1,
-    cfg: float = 2.0,
+    cfg: float = 2.5,
 ) -> tuple[list[np.ndarray], dict[int, list[np.ndarray]], dict[int, list[float]]]:
     """Paint the person in the photos.
 

@@ -1,7 +1,8 @@
 """Teach the codec's mending convolution what the model's own pictures lack.
 
 Pictures of training people are noised half-way and painted again from there with their references, so that
-the result shows the model's own artefacts in the place of the truth; the convolution learns the way back. *Ours*.
+the result shows the model's own artefacts in the place of the truth; the convolution learns the way back.
+*Ours*.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def mend_run(
     people: PreparedPeople,
     count: int = 480,
     seconds: float = 90.0,
-    cfg: float = 1.5,
+    cfg: float = 2.5,
 ) -> Codec:
     """Repaint with the averaged weights of a run, fit, and return the codec for `ship.ship_run`."""
     from .trainer import Trainer

@@ -86,10 +86,11 @@ def test_references_never_include_the_target(people):
 
 
 def test_a_resumed_run_ends_bit_for_bit_like_an_unbroken_one(people, tmp_path):
-    whole = make(people, tmp_path / "whole")
+    recipe = replace(RECIPE, mend_loss=0.5, identity_max_noise=1.0, extra_losses_from=2)
+    whole = make(people, tmp_path / "whole", recipe)
     whole.run()
-    make(people, tmp_path / "parts").run(until=3)
-    parts = make(people, tmp_path / "parts")
+    make(people, tmp_path / "parts", recipe).run(until=3)
+    parts = make(people, tmp_path / "parts", recipe)
     assert parts.step == 3
     parts.run()
     assert parts.step == whole.step == 6
@@ -132,6 +133,19 @@ def test_identity_loss_reaches_the_network_and_is_zero_for_the_truth(people, tmp
     trainer = make(people, tmp_path, recipe, identity_loss=loss)
     parts = trainer.one_step()
     assert parts["identity"] > 0
+
+
+def test_mending_brings_the_models_own_pictures_nearer_to_the_truth(people, tmp_path):
+    from hifi_portrait.training.mend import repaint, train_mend
+
+    trainer = make(people, tmp_path, replace(RECIPE, steps=8))
+    trainer.run()
+    painted, truth = repaint(trainer.system, people, 32, 1, 1.0)
+    assert painted.shape == (32, 32, 16, 16)
+    assert truth.shape == (32, 3, 128, 128)
+    result = train_mend(trainer.system.codec, painted, truth, 2.0)
+    assert result["after"] < result["before"]
+    assert not any(p.requires_grad for p in trainer.system.codec.parameters())
 
 
 def test_shipped_files_paint_what_the_run_paints(people, tmp_path):
