@@ -68,7 +68,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="make portraits from real photos in a real ComfyUI")
     commands.add_parser("test", help="run the tests; further arguments go to pytest")
-    commands.add_parser("lint", help="check style and types")
+    commands.add_parser("lint", help="check style, types, and the front end's types")
     bench = commands.add_parser("bench", help="run benchmarks/NAME.py and keep its JSON")
     bench.add_argument("name")
     commands.add_parser("setup", help="install only")
@@ -158,7 +158,7 @@ def run(*arguments: str) -> int:
 
 
 def lint() -> int:
-    """Run ruff and mypy; mypy sees the root as the package it is installed as."""
+    """Run ruff, mypy (it sees the root as the package it is installed as) and the front end's check."""
     package = DEV / "types" / "hifi_portrait"
     if not package.exists():
         package.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,19 @@ def lint() -> int:
     for name in ("faces", "landmarks", "models", "identity", "patching", "nodes", "training", "cli"):
         mypy += ["-p", f"hifi_portrait.{name}"]
     codes.append(subprocess.run(mypy, cwd=package.parent, env=environment).returncode)
+    codes.append(lint_front_end())
     return max(codes)
+
+
+def lint_front_end() -> int:
+    """Check the JSDoc types of ``web/`` with TypeScript; its packages stay below ``tests/web``."""
+    folder, npm = ROOT / "tests" / "web", shutil.which("npm")
+    if npm is None:
+        print("No npm found: the front end's types are not checked.", flush=True)
+        return 0
+    if not (folder / "node_modules" / "typescript").is_dir():
+        subprocess.run([npm, "install", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True)
+    return subprocess.run([npm, "run", "--silent", "check"], cwd=folder).returncode
 
 
 def benchmark(name: str) -> int:
