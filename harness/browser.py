@@ -41,7 +41,7 @@ FLAGS = [
 def browser_path() -> Path | None:
     """Return a Chromium, Chrome or Edge of this machine (``HIFI_PORTRAIT_BROWSER`` wins), or None."""
     named = os.environ.get("HIFI_PORTRAIT_BROWSER")
-    found = [named] if named else [shutil.which(name) for name in CANDIDATES]
+    found: list[str | None] = [named] if named else [shutil.which(name) for name in CANDIDATES]
     for path in [*found, *KNOWN_PLACES]:
         if path and Path(path).is_file():
             return Path(path)
