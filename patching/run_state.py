@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,10 +57,11 @@ class _Seen(NamedTuple):
 
 Places = tuple[tuple[int, Region], ...]
 
-PREPARED_ROWS = 32
-"""How many rows' worth of HiFi-Net's constant part a run keeps.
+PREPARED_BYTES = 2**30
+"""How much of HiFi-Net's constant part a run keeps beside what the current call needs.
 
-Enough for a batch and for most tiled pictures, and a bound on memory for long videos in windows.
+A row takes about 100 MB with fusion on SDXL: enough for a batch and for most tiled pictures, and a bound on
+memory for long videos in windows.
 """
 
 
@@ -257,15 +258,19 @@ class RunState:
         roles = tuple(rows[i].positive for i in acting)
         strength = gain * patch.settings.identity_strength
 
-        def make() -> dict[tuple[str, int, int], LayerEntry]:
-            entries = {}
-            for layer, keys, values in self._keys_values(patch, device, dtype):
-                factor = strength * patch.settings.block_weights[layer.group]
-                entry = LayerEntry(_per_row(keys, roles), _per_row(values, roles), factor)
-                entries[(layer.block, layer.number, layer.depth)] = entry
-            return entries
+        def make() -> list[tuple[AttentionLayer, Tensor, Tensor]]:
+            computed = self._keys_values(patch, device, dtype)
+            return [
+                (layer, _per_row(keys, roles), _per_row(values, roles)) for layer, keys, values in computed
+            ]
 
-        layers = self._cached(("layers", patch.uid, device, dtype, roles, strength), make)
+        # The strength is not part of what is kept: a fade would keep a copy for each of its steps.
+        layers = {
+            (layer.block, layer.number, layer.depth): LayerEntry(
+                keys, values, strength * patch.settings.block_weights[layer.group]
+            )
+            for layer, keys, values in self._cached(("rows", patch.uid, device, dtype, roles), make)
+        }
         return Injection(
             _row_index(acting, len(rows), device), layers, self._masks(patch, rows, acting, size, device)
         )
@@ -327,10 +332,11 @@ class RunState:
             if warning:
                 self.warn_once(warning)
             hint, coordinates = landmark_maps(landmarks, index, *size, patch.hifi_net.config.landmark_style)
-            return hint.to(device, dtype), coordinates.to(device)
+            # Kept off the device: a long video has many.
+            return hint.to(dtype), coordinates
 
         whole = [
-            self._cached(("maps", patch.uid, row.latent, size, device, dtype), partial(maps, row.latent))
+            self._cached(("maps", patch.uid, row.latent, size, dtype), partial(maps, row.latent))
             for row in seen
         ]
         identity = self._identity(patch, device, dtype)
@@ -339,13 +345,15 @@ class RunState:
         prepared = patch.hifi_net.network.hifi_net.prepare(
             torch.stack(
                 [row.region.cut(hint, LATENT_SCALE) for row, (hint, _) in zip(seen, whole, strict=True)]
-            ),
+            ).to(device),
             tokens,
-            torch.stack([row.region.cut(canonical) for row, (_, canonical) in zip(seen, whole, strict=True)]),
+            torch.stack(
+                [row.region.cut(canonical) for row, (_, canonical) in zip(seen, whole, strict=True)]
+            ).to(device),
             identity.detail if fuse else None,
         )
         self._prepared_rows[key] = prepared
-        while len(self._prepared_rows) > 1 and sum(len(k[2]) for k in self._prepared_rows) > PREPARED_ROWS:
+        while len(self._prepared_rows) > 1 and _bytes([*self._prepared_rows.values()]) > PREPARED_BYTES:
             self._prepared_rows.popitem(last=False)
         return prepared
 
@@ -399,6 +407,15 @@ def _row_index(acting: list[int], count: int, device: torch.device) -> slice | T
     if acting == list(range(acting[0], acting[-1] + 1)):
         return slice(acting[0], acting[-1] + 1)
     return torch.tensor(acting, device=device)
+
+
+def _bytes(value: Any) -> int:
+    """Return the memory of all tensors in nested data."""
+    if isinstance(value, Tensor):
+        return value.untyped_storage().nbytes()
+    if is_dataclass(value):
+        return sum(_bytes(getattr(value, item.name)) for item in fields(value))
+    return sum(map(_bytes, value)) if isinstance(value, (tuple, list)) else 0
 
 
 def _per_row(tensor: Tensor, positive: tuple[bool, ...]) -> Tensor:

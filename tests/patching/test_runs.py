@@ -55,7 +55,7 @@ def test_maps_once_per_run_and_size(model, hifi_net, identity, landmarks, states
 
 
 def test_prepared_rows_are_bounded(model, hifi_net, identity, monkeypatch, states):
-    monkeypatch.setattr(run_state, "PREPARED_ROWS", 2)
+    monkeypatch.setattr(run_state, "PREPARED_BYTES", 1)
     kept = []
     original = RunState.call
     monkeypatch.setattr(
@@ -67,7 +67,19 @@ def test_prepared_rows_are_bounded(model, hifi_net, identity, monkeypatch, state
     monkeypatch.setattr(model.model, "memory_required", lambda *a, **k: 1e18)
     positive = [part for i in range(4) for part in conditioning(i, area=(8, 8, 2 * i, 2 * i))]
     sample(apply_hifi_net(model, hifi_net, identity, make_landmarks(), ON), positive=positive, steps=2)
-    assert max(kept) == 2
+    assert max(kept) == 1
+
+
+def test_a_fade_keeps_no_copy_for_each_step(model, hifi_net, identity, monkeypatch, states):
+    kept = []
+    original = RunState.call
+    monkeypatch.setattr(
+        RunState, "call", lambda self, *a: (original(self, *a), kept.append(len(self._cache)))[0]
+    )
+    settings = PatchSettings(fade_in=0.4, fade_out=0.4, unconditional="zero identity")
+    sample(apply_hifi_net(model, hifi_net, identity, make_landmarks(), settings), steps=6)
+    assert len(kept) == 6
+    assert kept[-1] <= kept[1]
 
 
 def test_state_is_dropped_at_the_end(model, hifi_net, identity, landmarks, states):
