@@ -25,9 +25,9 @@ def load_faces(**inputs):
 def folder(host, photos):
     """A folder of the host's input with two photos of one person, one of another, and a torn file."""
     for name in ("obama", "obama3", "biden"):
-        host.upload(photos[name], f"person/{name}.jpg")
-    (host.base / "input" / "person" / "torn.jpg").write_bytes(b"torn")
-    return "person"
+        host.upload(photos[name], f"rated/{name}.jpg")
+    (host.base / "input" / "rated" / "torn.jpg").write_bytes(b"torn")
+    return "rated"
 
 
 @pytest.mark.host
