@@ -233,7 +233,7 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ),
             (
                 "grey or noisy pictures",
-                "8 steps, `cfg` 1.5 to 2, euler, normal, 128 x 128, both strengths of *Apply HiFi-Net* at 1. The output `about` says whether the file is trained.",
+                "8 steps, `cfg` 2.5, euler, normal, 128 x 128, both strengths of *Apply HiFi-Net* at 1. The output `about` says whether the file is trained.",
             ),
         ),
     ),

@@ -143,7 +143,7 @@ class Portrait:
                 height=self.size,
                 batch_size=batch,
             )
-        settings = {"seed": 20, "steps": 8, "cfg": 1.5, "sampler_name": "euler", "scheduler": "normal"}
+        settings = {"seed": 20, "steps": 8, "cfg": 2.5, "sampler_name": "euler", "scheduler": "normal"}
         sampler = self.g.add("KSampler", (x, y), (320, 270), **{**settings, **values})
         self.g.link(model, "model", sampler, "model")
         self.g.link(positive, "CONDITIONING", sampler, "positive")

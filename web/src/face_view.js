@@ -27,6 +27,7 @@ import { Raster } from './raster.js'
  * @property {'clay' | 'lines' | 'both'} style
  * @property {number} [highlight] landmark to ring
  * @property {string} [caption] text at the top left
+ * @property {boolean} [draft] coarser, while it moves
  */
 
 /** Colours of the landmark lines, as in the drawing that conditions the model: one per part. */
@@ -87,7 +88,7 @@ export class FaceView {
       scale: face.placement.scale * scale
     }
     project(this.rotated, place, this.projected)
-    if (options.style !== 'lines') this.drawClay(ctx, frame, place)
+    if (options.style !== 'lines') this.drawClay(ctx, frame, place, options.draft ? 1 : OVERSAMPLING)
     if (options.style !== 'clay') this.drawLines(ctx, options.style === 'lines' ? 1 : 0.75, place.scale)
     if (options.highlight !== undefined) this.drawHandle(ctx, options.highlight, theme)
     ctx.restore()
@@ -123,9 +124,10 @@ export class FaceView {
    * @param {CanvasRenderingContext2D} ctx
    * @param {{ x: number, y: number, width: number, height: number }} frame
    * @param {import('./camera.js').Placement} place
+   * @param {number} finest
    */
-  drawClay(ctx, frame, place) {
-    const density = Math.min(OVERSAMPLING, LARGEST / Math.max(frame.width, frame.height))
+  drawClay(ctx, frame, place, finest) {
+    const density = Math.min(finest, LARGEST / Math.max(frame.width, frame.height))
     const [width, height] = [Math.max(1, Math.round(frame.width * density)), Math.max(1, Math.round(frame.height * density))]
     if (!this.raster || this.raster.width !== width || this.raster.height !== height) {
       this.raster = new Raster(width, height)
@@ -151,7 +153,7 @@ export class FaceView {
     })
     const target = /** @type {CanvasRenderingContext2D} */ (this.buffer.getContext('2d'))
     target.putImageData(this.raster.image, 0, 0)
-    // Halving with the simplest filter is a mean of four; better ones cost more than all the rest.
+    // A mean of four; better filters cost more than all the rest.
     ctx.imageSmoothingQuality = 'low'
     ctx.drawImage(this.buffer, frame.x, frame.y, frame.width, frame.height)
     this.drawLids(ctx, place.scale)

@@ -60,6 +60,8 @@ export class FaceWidget {
     /** @type {Drag | null} */
     this.drag = null
     this.frameAsked = false
+    this.draft = false
+    this.rest = 0
     this.lastDrawn = 0
 
     this.element = document.createElement('div')
@@ -171,9 +173,15 @@ export class FaceWidget {
     this.set(this.table.defaults('pose', 'placement'))
   }
 
-  /** Draw now, or in the next frame when this frame has been drawn already. */
+  /** Draw now, or in the next frame if this one is done; finely after a rest. */
   changed() {
-    if (performance.now() - this.lastDrawn > 12) {
+    this.draft = true
+    clearTimeout(this.rest)
+    this.rest = setTimeout(() => {
+      this.draft = false
+      this.draw()
+    }, 120)
+    if (performance.now() - this.lastDrawn > 7) {
       this.draw()
     } else if (!this.frameAsked) {
       this.frameAsked = true
@@ -201,6 +209,7 @@ export class FaceWidget {
   draw() {
     const { clientWidth: width, clientHeight: height } = this.stage
     if (!width || !height) return
+    this.lastDrawn = performance.now()
     const density = Math.min(2, window.devicePixelRatio || 1)
     const [w, h] = [Math.round(width * density), Math.round(height * density)]
     if (this.canvas.width !== w || this.canvas.height !== h) {
@@ -221,7 +230,6 @@ export class FaceWidget {
     this.compareButton?.setAttribute('aria-pressed', String(compare))
     const area = { x: 0, y: 0, width, height }
     if (compare) {
-      // A close-up of the identity itself, straight and neutral.
       const share = Math.round(width * 0.34)
       const reference = {
         points: this.model.points(this.memory.shape ?? [], []),
@@ -232,7 +240,7 @@ export class FaceWidget {
       const tall = { width: 100, height: 170 }
       const key = JSON.stringify([share, height, density, style, this.theme, this.memory.shape])
       if (key !== this.referenceKey) {
-        // It changes with the person only; drawing it anew would cost as much as the target.
+        // Changes with the person only.
         this.referenceKey = key
         this.referencePicture.width = Math.round(share * density)
         this.referencePicture.height = h
@@ -248,10 +256,10 @@ export class FaceWidget {
     this.view.draw(ctx, area, picture, face, this.theme, {
       style,
       highlight: handle?.point,
+      draft: this.draft,
       caption: compare ? this.text('target') : undefined
     })
     this.canvas.setAttribute('aria-label', this.describe(values))
-    this.lastDrawn = performance.now()
   }
 
   /** The face in words. @param {import('./sliders.js').Values} values */

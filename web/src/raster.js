@@ -1,13 +1,9 @@
 // @ts-check
-/**
- * A small software renderer: smooth shaded triangles with a depth buffer. A WebGL context per node
- * would run into the browser's limit of contexts; a face of this size takes a millisecond or two.
- */
+/** A small software renderer: browsers limit the number of WebGL contexts. */
 import { BROW, EYE_L, EYE_R, LIP, MOUTH, SKIN } from './mesh.js'
 
 /** @typedef {[number, number, number]} Colour 0..255 */
 
-/** The look: a sculptor's head, belonging to nobody. */
 /** @type {Record<number, Colour>} */
 const ALBEDO = {
   [SKIN]: [214, 190, 174],
