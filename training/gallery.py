@@ -1,8 +1,8 @@
 """Portraits of the people in real photos, by the tiny model, through the same path as the nodes take.
 
-``python -m hifi_portrait.training.gallery FACE_MODELS OUT.jpg PHOTO...``: a sheet of the photos' faces, and
-rows for one to four references over a sweep of yaw and smile, each portrait with its similarity to the
-references.
+``python -m hifi_portrait.training.gallery FACE_MODELS OUT.jpg PHOTO...``: rows for one to four references
+over a sweep of yaw and smile, each portrait with its similarity to the references. The photos themselves are
+not in the sheet: they belong to others and stay out of the repository.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ def portraits(
     counts: tuple[int, ...] = (1, 2, 3, 4),
     seed: int = 1,
     cfg: float = 2.5,
-) -> tuple[list[np.ndarray], dict[int, list[np.ndarray]], dict[int, list[float]]]:
+) -> tuple[dict[int, list[np.ndarray]], dict[int, list[float]]]:
     """Paint the person in the photos.
 
     Returns
     -------
     tuple
-        Crops of the references, portraits (128, 128, 3) uint8 by number of references, and their similarity
-        to all references' mean embedding (NaN where no face is found).
+        Portraits (128, 128, 3) uint8 by number of references, and their similarity to all references' mean
+        embedding (NaN where no face is found).
     """
     analyzer = OpenAnalyzer([face_models], "CPU")
     model, clip, vae = tiny.load_tiny_portrait_model()
@@ -103,40 +103,26 @@ def portraits(
             faces = analyzer.analyze(picture, "portrait")
             made[count].append(picture)
             scores[count].append(float(faces[0].embedding @ mean) if faces else float("nan"))
-    return [f.crop for f in everything.faces], made, scores
+    return made, scores
 
 
-def sheet(
-    path: Path, crops: list[np.ndarray], made: dict[int, list[np.ndarray]], scores: dict[int, list[float]]
-) -> None:
-    """Write the sheet: references on top, one row for each number of references, similarities below."""
+def sheet(path: Path, made: dict[int, list[np.ndarray]], scores: dict[int, list[float]]) -> None:
+    """Write the sheet: one row for each number of references, similarities below."""
     side, strip = 192, 24
-    columns = max(len(SWEEP), len(crops))
-    rows = [
-        _line(
-            [cv2.resize(c, (side, side), interpolation=cv2.INTER_AREA) for c in crops],
-            None,
-            columns,
-            side,
-            strip,
-        )
-    ]
+    rows = []
     for count, pictures in made.items():
         large = [cv2.resize(p, (side, side), interpolation=cv2.INTER_CUBIC) for p in pictures]
-        rows.append(_line(large, [f"{count} ref  {s:.2f}" for s in scores[count]], columns, side, strip))
+        rows.append(_line(large, [f"{count} ref  {s:.2f}" for s in scores[count]], side, strip))
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
 
 
-def _line(
-    pictures: list[np.ndarray], texts: list[str] | None, columns: int, side: int, strip: int
-) -> np.ndarray:
-    line = np.full((side + (strip if texts else 4), columns * side, 3), 255, np.uint8)
-    for i, picture in enumerate(pictures):
+def _line(pictures: list[np.ndarray], texts: list[str], side: int, strip: int) -> np.ndarray:
+    line = np.full((side + strip, len(pictures) * side, 3), 255, np.uint8)
+    for i, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
         line[:side, i * side : (i + 1) * side] = picture
-        if texts:
-            at = (i * side + 8, side + strip - 8)
-            cv2.putText(line, texts[i], at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
+        at = (i * side + 8, side + strip - 8)
+        cv2.putText(line, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
     return line
 
 
@@ -144,4 +130,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     results = portraits(Path(sys.argv[1]), [Path(p) for p in sys.argv[3:]])
     sheet(Path(sys.argv[2]), *results)
-    print({k: [round(x, 3) for x in v] for k, v in results[2].items()})
+    print({k: [round(x, 3) for x in v] for k, v in results[1].items()})
