@@ -21,6 +21,13 @@ async (moves) => {
   const { FaceModel } = await import('/web/src/face_model.js')
   const { FaceWidget } = await import('/web/src/face_widget.js')
   const { SliderTable } = await import('/web/src/sliders.js')
+  if (!document.querySelector('link')) {
+    // Without its style the picture grows with every drawing.
+    const style = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: '/web/hifi_portrait.css' })
+    const loaded = new Promise((done) => { style.onload = done })
+    document.head.append(style)
+    await loaded
+  }
   const model = await FaceModel.load()
   const table = await SliderTable.load(model.names)
   const values = table.defaults('pose', 'placement', 'expression')
