@@ -23,7 +23,8 @@ async (moves) => {
   const { SliderTable } = await import('/web/src/sliders.js')
   if (!document.querySelector('link')) {
     // Without its style the picture grows with every drawing.
-    const style = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: '/web/hifi_portrait.css' })
+    const style = document.createElement('link')
+    Object.assign(style, { rel: 'stylesheet', href: '/web/hifi_portrait.css' })
     const loaded = new Promise((done) => { style.onload = done })
     document.head.append(style)
     await loaded
