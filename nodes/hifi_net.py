@@ -16,13 +16,7 @@ from ..patching.settings import (
     parse_block_weights,
 )
 from . import checkpoints
-from .types import CATEGORY, FaceLandmarks3D, HiFiNet, Identity
-
-
-def _advanced(widget: Any) -> Any:
-    """Fold an input away under the node's advanced inputs, where the front end can."""
-    widget.extra_dict["advanced"] = True
-    return widget
+from .types import CATEGORY, FaceLandmarks3D, HiFiNet, Identity, advanced
 
 
 class LoadHiFiNet(io.ComfyNode):
@@ -141,7 +135,7 @@ class ApplyHiFiNet(io.ComfyNode):
                     tooltip="Where in the picture this person is: white acts, black does not. Needed when "
                     "several people are in one picture.",
                 ),
-                _advanced(
+                advanced(
                     io.Int.Input(
                         "mask_feather",
                         optional=True,
@@ -151,7 +145,7 @@ class ApplyHiFiNet(io.ComfyNode):
                         tooltip="Width of a soft edge given to the mask, in pixels of the mask.",
                     )
                 ),
-                _advanced(
+                advanced(
                     io.Float.Input(
                         "fusion_strength",
                         optional=True,
@@ -163,7 +157,7 @@ class ApplyHiFiNet(io.ComfyNode):
                         "they have in common. 0 is plain InstantID.",
                     )
                 ),
-                _advanced(
+                advanced(
                     io.Float.Input(
                         "fade_in",
                         optional=True,
@@ -174,7 +168,7 @@ class ApplyHiFiNet(io.ComfyNode):
                         tooltip="Rise slowly over this part of the sampling, from the start on.",
                     )
                 ),
-                _advanced(
+                advanced(
                     io.Float.Input(
                         "fade_out",
                         optional=True,
@@ -185,7 +179,7 @@ class ApplyHiFiNet(io.ComfyNode):
                         tooltip="Fall slowly over this part of the sampling, towards the end.",
                     )
                 ),
-                _advanced(
+                advanced(
                     io.Combo.Input(
                         "unconditional",
                         optional=True,
@@ -195,7 +189,7 @@ class ApplyHiFiNet(io.ComfyNode):
                         "InstantID does, with a stronger effect at the same CFG.",
                     )
                 ),
-                _advanced(
+                advanced(
                     io.Combo.Input(
                         "blocks",
                         optional=True,
@@ -204,7 +198,7 @@ class ApplyHiFiNet(io.ComfyNode):
                         tooltip="Which parts of the model the person acts on; 'custom' takes block_weights.",
                     )
                 ),
-                _advanced(
+                advanced(
                     io.String.Input(
                         "block_weights",
                         optional=True,
@@ -213,7 +207,7 @@ class ApplyHiFiNet(io.ComfyNode):
                         + " ".join(BLOCK_GROUPS),
                     )
                 ),
-                _advanced(
+                advanced(
                     io.String.Input(
                         "name",
                         optional=True,

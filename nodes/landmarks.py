@@ -29,7 +29,7 @@ from .landmark_targets import (
     target_from_image,
 )
 from .paths import inside_input
-from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, Identity, ReferenceFaces
+from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, Identity, ReferenceFaces, advanced
 
 MOST_PREVIEWS = 16
 
@@ -37,15 +37,6 @@ _STYLE_TOOLTIP = (
     "How the landmarks are drawn: mesh72 is this pack's coloured contours; kps5 is InstantID's five points "
     "and sticks."
 )
-
-
-def advanced(widget: Any) -> Any:
-    """Mark an input as advanced, so that front ends that can fold such inputs do."""
-    if hasattr(widget, "advanced"):
-        widget.advanced = True
-    else:
-        widget.extra_dict = {**widget.extra_dict, "advanced": True}
-    return widget
 
 
 def canvas_inputs() -> list[Any]:
