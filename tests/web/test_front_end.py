@@ -170,7 +170,8 @@ def test_artists_path(renderer, person_host, browser, artifacts):
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
         assert node_state(page)["values"]["yaw"] == 10
-        assert "10" in page.locator(STAGE).get_attribute("aria-label")
+        # The label is written with the next frame.
+        page.wait_for_function("(s) => document.querySelector(s).ariaLabel.includes('Turn 10')", arg=STAGE)
 
         # Only the sliders of one group are shown, and all go into the run.
         press(page.locator(".hifi-groups [data-group=mouth]"))
