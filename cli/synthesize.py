@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         import numpy as np
 
         images = load_shards(args.out, 1)[0]["image"]
-        columns = args.pictures * max(1, 12 // args.pictures)
+        columns = min(len(images), args.pictures * max(1, 12 // args.pictures))
         rows = len(images) // columns
         sheet = images[: rows * columns].reshape(rows, columns, args.size, args.size, 3).swapaxes(1, 2)
         args.sheet.parent.mkdir(parents=True, exist_ok=True)

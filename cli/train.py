@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="folder written by 'hifi-portrait synthesize'")
     parser.add_argument("folder", type=Path, help="folder for checkpoints, log and sample sheets")
     parser.add_argument(
-        "--recipe", default="tiny", help="recipe: a JSON file or a name (default: %(default)s)"
+        "--recipe", default="tiny-joint", help="recipe: a JSON file or a name (default: %(default)s)"
     )
     parser.add_argument("--held-out", type=Path, help="another data set, for the sample sheets")
     parser.add_argument(
@@ -25,7 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--processes", type=int, default=1, help="processes for --prepare (default: %(default)s)"
     )
     parser.add_argument(
-        "--recognizer", type=Path, help="small recognizer for the identity loss (safetensors)"
+        "--recognizer", type=Path, metavar="SFACE", help="SFace's ONNX file, for the identity loss"
+    )
+    parser.add_argument(
+        "--regressor", type=Path, help="landmark regressor for the landmark loss (safetensors)"
+    )
+    parser.add_argument(
+        "--start-from", type=Path, metavar="RUN", help="start with the averaged weights of another run"
     )
     parser.add_argument(
         "--ship", type=Path, metavar="FOLDER", help="afterwards write the two model files there"
@@ -49,15 +55,21 @@ def run(args: argparse.Namespace) -> int:
     people = PreparedPeople.load(args.data)
     held_out = PreparedPeople.load(args.held_out, 1) if args.held_out else None
 
-    from ..training.losses import IdentityLoss
-    from ..training.recognizer import load_recognizer
-    from ..training.trainer import Trainer
+    from ..training.landmark_regressor import load_regressor
+    from ..training.losses import IdentityLoss, LandmarkLoss
+    from ..training.sface import SFace
+    from ..training.trainer import CHECKPOINT, Trainer
 
-    loss = None
+    identity, landmarks = None, None
     if recipe.identity_loss:
         if args.recognizer is None:
             raise ValueError(f"recipe {recipe.name} has an identity loss: give --recognizer")
-        loss = IdentityLoss(load_recognizer(args.recognizer))
+        identity = IdentityLoss(SFace(args.recognizer), people.embedding.mean(0))
+    if recipe.landmark_loss:
+        if args.regressor is None:
+            raise ValueError(f"recipe {recipe.name} has a landmark loss: give --regressor")
+        landmarks = LandmarkLoss(load_regressor(args.regressor))
+    start = None if args.start_from is None else args.start_from / CHECKPOINT
     args.folder.mkdir(parents=True, exist_ok=True)
     with (args.folder / "log.jsonl").open("a", encoding="utf-8") as file:
 
@@ -66,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             file.write(line + "\n")
             file.flush()
 
-        trainer = Trainer(recipe, people, args.folder, held_out, loss, log=log)
+        trainer = Trainer(recipe, people, args.folder, held_out, identity, landmarks, start, log=log)
         print(
             f"{people.people} people, codec {trainer.psnr:.1f} dB, from step {trainer.step} of {recipe.steps}"
         )

@@ -124,7 +124,7 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ),
             (
                 "the head is too large or too small",
-                "`scale` 1 is a portrait with shoulders. The tiny model wants 1.2.",
+                "`scale` 1 is a portrait with shoulders. The tiny model wants 1.6.",
             ),
             (
                 "the picture does not follow",

@@ -44,7 +44,7 @@ same nodes with SDXL: see the template *sdxl-warm-start*.
 """
 FULL: dict[str, Any] = {"identity_strength": 1.0, "landmark_strength": 1.0}
 """The tiny model was trained with both at 1."""
-TINY_PLACE: dict[str, Any] = {"scale": 1.2, "position_y": -0.05}
+TINY_PLACE: dict[str, Any] = {"scale": 1.6, "position_y": -0.05}
 """Where the tiny model's training pictures have their faces."""
 
 

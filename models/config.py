@@ -127,9 +127,9 @@ class HiFiNetConfig:
 
     @classmethod
     def tiny(cls) -> HiFiNetConfig:
-        """Sizes for the tiny portrait model: 128 px, 16 x 16 latents of 32 channels, SFace."""
+        """Sizes for the tiny portrait model: 128 px, 16 x 16 latents of 16 channels, SFace."""
         return cls(
-            latent_channels=32,
+            latent_channels=16,
             hint_widths=(4, 8, 16, 32),
             block_out_channels=(64, 64),
             layers_per_block=1,

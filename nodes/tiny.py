@@ -26,7 +26,7 @@ class LoadTinyPortraitModel(io.ComfyNode):
             description=(
                 "Load the small portrait model that comes with this pack: 128 x 128 pictures in a synthetic "
                 "look, in a few seconds on any machine, for trying graphs and for learning. Use it with the "
-                "tiny HiFi-Net, both strengths at 1, and landmarks of scale 1.2. "
+                "tiny HiFi-Net, both strengths at 1, and landmarks of scale 1.6. "
                 f"Its prompt knows background and clothes colours ({', '.join(COLOURS)}) and light "
                 f"({', '.join(LIGHTS)}), as in 'blue background, red shirt, soft light from the left'. "
                 "For a KSampler: 8 steps, cfg 2.5, euler, normal."

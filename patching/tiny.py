@@ -41,7 +41,7 @@ class TinyBaseConfig:
     in ComfyUI's UNet.
     """
 
-    latent_channels: int = 32
+    latent_channels: int = 16
     model_channels: int = 64
     channel_mult: tuple[int, ...] = (1, 1)
     num_res_blocks: tuple[int, ...] = (1, 1)
@@ -93,7 +93,7 @@ class TinyBaseConfig:
 class TinyLatent(comfy.latent_formats.LatentFormat):
     """Latents of the tiny codec, used by the host for previews and for widening empty latents."""
 
-    latent_channels = 32
+    latent_channels = 16
 
     def __init__(self, codec: TinyCodec | None = None) -> None:
         super().__init__()

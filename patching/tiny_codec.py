@@ -24,7 +24,7 @@ class TinyCodec(nn.Module):
         Channels of the convolution after decoding; 0 leaves it out.
     """
 
-    def __init__(self, channels: int = 32, width: int = 32) -> None:
+    def __init__(self, channels: int = 16, width: int = 32) -> None:
         super().__init__()
         self.channels = channels
         self.to_latent = nn.Conv2d(3 * PATCH**2, channels, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,17 @@ class PreparedPeople:
             **ready,
         )
 
+    def identities(self, mean: np.ndarray) -> np.ndarray:
+        """(P, E) centred unit vectors: the mean embedding of each person's unspoiled pictures.
+
+        A person whose pictures are all spoiled is the mean of those. ``mean`` (E,) is taken off.
+        """
+        vectors = self.embedding.reshape(self.people, self.pictures, -1)
+        clean = ~self.damaged.reshape(self.people, self.pictures)
+        clean |= ~clean.any(1, keepdims=True)
+        person = (vectors * clean[..., None]).sum(1) / clean.sum(1, keepdims=True) - mean
+        return (person / np.linalg.norm(person, axis=1, keepdims=True)).astype(np.float32)
+
     @property
     def people(self) -> int:
         """Number of people."""
@@ -101,6 +112,19 @@ class Batch:
     faces: FaceBatch
     rows: np.ndarray
     """(B,) rows of the targets."""
+
+    def first(self, n: int) -> tuple[FaceBatch, Tensor]:
+        """Return references and canonical maps of the first `n` people."""
+        faces = self.faces
+        return (
+            FaceBatch(faces.crops[:n], faces.coords[:n], faces.embeddings[:n], faces.weights[:n]),
+            self.coords[:n],
+        )
+
+
+def without_alignment(faces: FaceBatch, coords: Tensor) -> tuple[FaceBatch, Tensor]:
+    """Canonical coordinates taken away from references and target, for ablations."""
+    return replace(faces, coords=torch.zeros_like(faces.coords)), torch.zeros_like(coords)
 
 
 def face_batch(people: PreparedPeople, rows: np.ndarray) -> FaceBatch:

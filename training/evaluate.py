@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from ..landmarks.generate import generate
 from ..landmarks.model import FaceModel
 from ..models import checkpoint
 from ..models.tokens import FaceBatch
-from .batches import PreparedPeople, face_batch, to_signed
+from .batches import PreparedPeople, face_batch, to_signed, without_alignment
 from .losses import SmallRecognizer, aligned_crops
 from .prepare import embed
 from .synthetic.dataset import load_shards
@@ -166,7 +166,9 @@ def paint(
         rows = trial.rows[k : k + batch]
         noise = torch.stack(
             [
-                torch.randn(32, 16, 16, generator=torch.Generator().manual_seed(9000 + k + i))
+                torch.randn(
+                    system.codec.channels, 16, 16, generator=torch.Generator().manual_seed(9000 + k + i)
+                )
                 for i in range(len(rows))
             ]
         )
@@ -181,11 +183,6 @@ def paint(
             faces, coords = change(faces, coords)
         made.append(to_bytes(system.sample(noise, concepts, hint, coords, faces, steps, cfg)))
     return Painted(np.concatenate(made), points, (time.perf_counter() - start) / len(trial.rows))
-
-
-def without_alignment(faces: FaceBatch, coords: torch.Tensor) -> tuple[FaceBatch, torch.Tensor]:
-    """Canonical coordinates taken away from target and references."""
-    return replace(faces, coords=torch.zeros_like(faces.coords)), torch.zeros_like(coords)
 
 
 def likeness(vectors: np.ndarray, known: np.ndarray, pictures: tuple[int, ...] = HELD_OUT) -> np.ndarray:

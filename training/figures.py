@@ -27,6 +27,18 @@ from .system import tiny
 SFACE = "face_recognition_sface_2021dec_int8bq.onnx"
 
 
+def open_analyzer(face_models: Path) -> OpenAnalyzer:
+    """Return the analyzer that looks for painted faces, on the CPU."""
+    return OpenAnalyzer([face_models], "CPU")
+
+
+def population(train: Path, count: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures and landmarks, evenly spread over the training data, for the judges' mean."""
+    known = load_shards(train)[0]
+    some = np.linspace(0, len(known["image"]) - 1, count).astype(int)
+    return known["image"][some], known["points"][some]
+
+
 def measure(
     data: Path,
     train: Path,
@@ -37,7 +49,6 @@ def measure(
     steps: int = 8,
     cfg: float = 2.5,
     sheet: Path | None = None,
-    population: int = 200,
 ) -> dict[str, object]:
     """Evaluate a model on unseen people; see `evaluate.evaluate`.
 
@@ -57,15 +68,11 @@ def measure(
         Sampling.
     sheet : Path or None
         Contact sheet to write.
-    population : int
-        Pictures for the judges' mean.
     """
     folder = model or tiny.ASSETS
-    system, analyzer = load_shipped(folder), OpenAnalyzer([face_models], "CPU")
+    system, analyzer = load_shipped(folder), open_analyzer(face_models)
     trial = Trial.build(data, analyzer, people)
-    known = load_shards(train)[0]
-    some = np.linspace(0, len(known["image"]) - 1, population).astype(int)
-    of_train = known["image"][some], known["points"][some]
+    of_train = population(train)
     judges: list[Judge] = [sface_judge(face_models / SFACE, of_train)]
     if judge is not None:
         judges.append(small_judge(load_recognizer(judge), of_train))
@@ -78,7 +85,7 @@ def measure(
         "steps": steps,
         "cfg": cfg,
         "training_pictures_seen": made.get("pictures_seen"),
-        "training_people": len(np.unique(known["person"])),
+        "training_people": made.get("people"),
     }
 
 

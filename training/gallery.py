@@ -35,7 +35,7 @@ from ..patching.settings import PatchSettings  # noqa: E402
 PROMPT = "portrait, blue background, white shirt, soft light from the front"
 SWEEP = ((-30.0, 0.0), (-15.0, 0.0), (0.0, 0.0), (0.0, 0.8), (15.0, 0.8), (30.0, 0.8))
 """Yaw in degrees and smile, 0..1."""
-SCALE, CENTRE = 26.0, (64.0, 61.0)
+SCALE, CENTRE = 35.0, (64.0, 61.0)
 """px per interocular distance, and the eyes' midpoint: the middle of what the tiny model was trained on."""
 
 
@@ -84,7 +84,7 @@ def portraits(
         for landmarks in targets(identity.shape):
             settings = PatchSettings(identity_strength=1.0, landmark_strength=1.0)
             patched = apply_hifi_net(model, hifi_net, identity, landmarks, settings)
-            latent = torch.zeros(1, 32, 16, 16)
+            latent = torch.zeros(1, vae.latent_channels, 16, 16)
             noise = comfy.sample.prepare_noise(latent, seed)
             done = comfy.sample.sample(
                 patched,

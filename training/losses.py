@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..faces.geometry import similarity_2d
+from ..faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE, invert, similarity_2d, transform
 
 
 def weighted_v_loss(
@@ -44,7 +44,7 @@ def weighted_v_loss(
 
 
 class SmallRecognizer(nn.Module):
-    """A small face recognizer on 64 px aligned crops: (B, 3, 64, 64) in -1..1 to (B, E) unit embeddings."""
+    """The second judge, on 64 px aligned crops: (B, 3, 64, 64) in -1..1 to (B, E) unit embeddings."""
 
     SIDE = 64
 
@@ -68,47 +68,153 @@ _TEMPLATE = np.array([[21.0, 26.0], [43.0, 26.0], [32.0, 39.0], [24.0, 50.0], [4
 """(5, 2) eyes, nose tip and mouth corners in the 64 px crop: the face from brows to chin."""
 
 
-def aligned_crops(pictures: Tensor, points: np.ndarray) -> Tensor:
+def aligned_crops(
+    pictures: Tensor,
+    points: np.ndarray,
+    template: np.ndarray = _TEMPLATE,
+    side: int = SmallRecognizer.SIDE,
+    black_outside: bool = False,
+) -> Tensor:
     """Cut faces at known landmarks, differentiably.
 
     Parameters
     ----------
     pictures : Tensor
-        (B, 3, H, W).
+        (B, 3, H, H).
     points : np.ndarray
         (B, 72, 3) landmarks, px.
+    template : np.ndarray
+        (5, 2) where eyes, nose tip and mouth corners go, px of the crop.
+    side : int
+        Side of the crop, px.
+    black_outside : bool
+        Whether it is black outside the picture; else the picture's edge is repeated.
 
     Returns
     -------
     Tensor
-        (B, 3, 64, 64).
+        (B, 3, side, side).
     """
-    side, size = SmallRecognizer.SIDE, pictures.shape[-1]
-    matrices = []
-    for p in points:
-        five = np.stack([p[36:42].mean(0), p[42:48].mean(0), p[30], p[48], p[54]])[:, :2]
-        back = similarity_2d(_TEMPLATE, five)  # crop px -> picture px
-        linear = back[:, :2] * side / size
-        shift = 2 * (back[:, :2] @ (side / 2, side / 2) + back[:, 2]) / size - 1
-        matrices.append(np.hstack([linear, shift[:, None]]))
-    theta = torch.from_numpy(np.array(matrices)).to(pictures)
-    grid = F.affine_grid(theta, [len(points), 3, side, side], align_corners=False)
-    return F.grid_sample(pictures, grid, align_corners=False, padding_mode="border")
+    # Least squares of the crop's error, as recognizers are fed; the other way round gives another size.
+    matrices = [invert(similarity_2d(five_points(p), template)) for p in points]
+    if black_outside:
+        return _cut(pictures + 1, matrices, side, "zeros") - 1
+    return _cut(pictures, matrices, side)
+
+
+def five_points(points: np.ndarray) -> np.ndarray:
+    """(5, 2) middles of the eyes, nose tip and mouth corners of (72, 3) landmarks."""
+    return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])[:, :2]
+
+
+def _cut(pictures: Tensor, matrices: list[np.ndarray], side: int, outside: str = "border") -> Tensor:
+    """Return views of pictures; matrices (2, 3) take px of the view to px of the picture."""
+    size = pictures.shape[-1]
+    rows = []
+    for matrix in matrices:
+        linear = matrix[:, :2] * side / size
+        shift = 2 * (matrix[:, :2] @ (side / 2, side / 2) + matrix[:, 2]) / size - 1
+        rows.append(np.hstack([linear, shift[:, None]]))
+    theta = torch.from_numpy(np.array(rows)).to(pictures)
+    grid = F.affine_grid(theta, [len(rows), 3, side, side], align_corners=False)
+    return F.grid_sample(pictures, grid, align_corners=False, padding_mode=outside)
 
 
 class IdentityLoss(nn.Module):
-    """One minus the similarity of a painted face to its true picture, by a frozen small recognizer.
+    """One minus the similarity of a painted face to the person, by SFace; its mean over people is taken off.
 
-    The commentary on the paper names an identity similarity loss without its form; this one is *ours*.
+    The person is the mean embedding of the person's unspoiled pictures (`PreparedPeople.identities`). The
+    commentary on the paper names an identity similarity loss without its form; this one is *ours*.
+
+    Parameters
+    ----------
+    recognizer : SFace
+        Frozen.
+    mean : np.ndarray
+        (128,) mean of unit embeddings over the training pictures.
     """
 
-    def __init__(self, recognizer: SmallRecognizer) -> None:
+    def __init__(self, recognizer: nn.Module, mean: np.ndarray) -> None:
         super().__init__()
         self.recognizer = recognizer.eval().requires_grad_(False)
+        self.mean: Tensor
+        self.register_buffer("mean", torch.from_numpy(mean))
 
-    def forward(self, painted: Tensor, points: np.ndarray, truth: Tensor) -> Tensor:
-        """Loss of pictures (B, 3, H, W) in -1..1 against true ones (B, H, W, 3) uint8 with landmarks."""
-        real = truth.permute(0, 3, 1, 2).to(painted) / 127.5 - 1
-        with torch.no_grad():
-            wanted = self.recognizer(aligned_crops(real, points))
-        return (1 - (self.recognizer(aligned_crops(painted, points)) * wanted).sum(1)).mean()
+    def forward(self, painted: Tensor, points: np.ndarray, person: Tensor) -> Tensor:
+        """Loss of pictures (B, 3, H, H) in -1..1 with landmarks (B, 72, 3) against (B, 128) unit vectors."""
+        crops = aligned_crops(painted, points, RECOGNIZER_TEMPLATE, RECOGNIZER_SIZE, black_outside=True)
+        vectors = F.normalize(self.recognizer(crops), dim=1) - self.mean
+        return (1 - (F.normalize(vectors, dim=1) * person).sum(1)).mean()
+
+
+class LandmarkRegressor(nn.Module):
+    """Finds landmarks in a roughly aligned face: (B, 3, 64, 64) in -1..1 to (B, 72, 2) px of the crop."""
+
+    SIDE = 64
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 3
+        for after in (width, 2 * width, 4 * width, 4 * width):
+            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(4, after), nn.SiLU()]
+            layers += [nn.Conv2d(after, after, 3, 1, 1, groups=after), nn.Conv2d(after, after, 1), nn.SiLU()]
+            before = after
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Linear(before * 16, 256), nn.SiLU(), nn.Linear(256, 144))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Find."""
+        return self.head(self.body(crops).flatten(1)).unflatten(1, (72, 2)) * 8 + self.SIDE / 2
+
+
+LANDMARK_TEMPLATE = np.array([[20.0, 24.0], [44.0, 24.0], [32.0, 36.0], [24.0, 46.0], [40.0, 46.0]])
+"""(5, 2) the same points as `_TEMPLATE` in the landmark regressor's crop, with room for chin and brows."""
+
+
+def jittered_crops(
+    pictures: Tensor, points: np.ndarray, rng: np.random.Generator, amount: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Crops for the landmark regressor, cut with a random error, and where the landmarks lie in them.
+
+    Parameters
+    ----------
+    pictures : Tensor
+        (B, 3, H, H).
+    points : np.ndarray
+        (B, 72, 3) landmarks, px.
+    rng : np.random.Generator
+        Randomness.
+    amount : float
+        1: turned by 6 degrees, scaled by 6 %, shifted by 2 px (deviations).
+
+    Returns
+    -------
+    tuple
+        (B, 3, 64, 64) and (B, 72, 2) px of the crop.
+    """
+    side, matrices, found = LandmarkRegressor.SIDE, [], []
+    for p in points:
+        angle, size = np.deg2rad(rng.normal() * 6 * amount), np.exp(rng.normal() * 0.06 * amount)
+        turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        template = (LANDMARK_TEMPLATE - side / 2) @ turn.T + side / 2 + rng.normal(size=2) * 2 * amount
+        matrix = similarity_2d(template, five_points(p))
+        matrices.append(matrix)
+        found.append(transform(p[:, :2], invert(matrix)))
+    return _cut(pictures, matrices, side), torch.from_numpy(np.array(found)).to(pictures)
+
+
+class LandmarkLoss(nn.Module):
+    """Distance of a painted face's landmarks to those that were asked for, in px of a 64 px crop.
+
+    The paper aligns landmarks without telling how; this is *ours*.
+    """
+
+    def __init__(self, regressor: LandmarkRegressor) -> None:
+        super().__init__()
+        self.regressor = regressor.eval().requires_grad_(False)
+
+    def forward(self, painted: Tensor, points: np.ndarray) -> Tensor:
+        """Loss of pictures (B, 3, H, H) in -1..1 against landmarks (B, 72, 3)."""
+        crops, wanted = jittered_crops(painted, points, np.random.default_rng(0), amount=0.0)
+        return F.smooth_l1_loss(self.regressor(crops), wanted)

@@ -25,7 +25,7 @@ from ..landmarks.model import FaceModel
 from .synthetic.damage import damage
 
 LATENT = 8
-DAMAGED = 0.5
+DAMAGED = 0.6
 """Share of the pictures that are spoiled where they serve as references; as targets they never are."""
 SHAPE_NOISE = 0.35
 """Deviation of the noise on identity coefficients: a fit from references is never exact."""

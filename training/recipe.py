@@ -20,9 +20,12 @@ class Recipe:
     ``reference_counts`` are the odds of 1, 2, ... references. ``channel_power``: a latent channel weighs as
     its share in the picture to that power. ``zero_start``: layers that start at zero, so that an untrained
     network changes nothing, start at this fraction of the usual random start instead; right when base and
-    network learn together from nothing. ``identity_loss`` and ``mend_loss`` act on clean pictures predicted
-    from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``, from step
-    ``extra_losses_from`` on. ``network`` changes fields of the tiny `HiFiNetConfig`.
+    network learn together from nothing. ``identity_loss``, ``landmark_loss`` and ``mend_loss`` act on clean
+    pictures predicted from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``,
+    from step ``extra_losses_from`` on; with ``own_pictures`` in place of those on what the model predicts at
+    a step of painting that many of the batch from noise alone, where all likeness comes from the references.
+    ``alignment`` false takes all canonical coordinates away, for
+    ablations. ``network`` changes fields of the tiny `HiFiNetConfig`.
     """
 
     name: str = "tiny"
@@ -49,8 +52,12 @@ class Recipe:
     identity_loss: float = 0.0
     identity_share: float = 0.25
     identity_max_noise: float = 0.5
+    landmark_loss: float = 0.0
     mend_loss: float = 0.0
     extra_losses_from: int = 0
+    own_pictures: int = 0
+    own_cfg: float = 2.5
+    alignment: bool = True
     checkpoint_every: int = 200
     sheet_every: int = 800
     network: tuple[tuple[str, Any], ...] = ()

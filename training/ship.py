@@ -138,7 +138,13 @@ def read_average(run: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
 
 
 def ship_run(
-    run: Path, folder: Path, people: int, recipe: Recipe, codec: TinyCodec | None = None, note: str = ""
+    run: Path,
+    folder: Path,
+    people: int,
+    recipe: Recipe,
+    codec: TinyCodec | None = None,
+    note: str = "",
+    earlier: int = 0,
 ) -> None:
     """Write the averaged weights of a run as the two files that the pack loads.
 
@@ -156,6 +162,8 @@ def ship_run(
         Another codec with the same latents, such as one with a trained mending part.
     note : str
         Added to the provenance.
+    earlier : int
+        Pictures seen by the runs that this one started from.
     """
     average, own_codec, step = read_average(run)
     config, network = tiny.TinyBaseConfig(), replace(HiFiNetConfig.tiny(), **dict(recipe.network))
@@ -166,15 +174,17 @@ def ship_run(
     unet, words = tiny.build_base(config).diffusion_model, WordEncoder(config.context_dim, config.pooled_dim)
     unet.load_state_dict(part("unet."))
     words.load_state_dict(part("words."))
+    seen = earlier + step * recipe.batch
     provenance = {
         "data": f"{people} synthetic people made of MakeHuman's CC0 data (training/synthetic)",
+        "people": people,
         "recipe": json.loads(recipe.to_json()),
         "steps": step,
-        "pictures_seen": step * recipe.batch,
+        "pictures_seen": seen,
         "note": note,
     }
     summary = (
-        f"Trained on {people} synthetic people, {step * recipe.batch} pictures seen. Synthetic look; not for "
+        f"Trained on {people} synthetic people, {seen} pictures seen. Synthetic look; not for "
         "identification of anyone."
     )
     save_base(

@@ -134,32 +134,39 @@ class TinySystem(nn.Module):
         steps: int = 8,
         cfg: float = 2.0,
         first: int = 0,
+        learn_at: int | None = None,
         decode: bool = True,
     ) -> Tensor:
         """Pictures (B, 3, 8h, 8w) in about -1..1: Euler's method on equal time steps, as KSampler's 'normal'.
 
         The negative half has neither words nor references. ``first``: start at that step with ``noise`` as
-        noisy latents; without ``decode`` latents are returned.
+        noisy latents. ``learn_at``: stop at that step with the clean prediction, and with gradients through
+        it. Without ``decode`` latents are returned.
         """
         last = len(self.signal) - 1
         times = [*torch.linspace(last, 0, steps).round().tolist(), None]
         nothing = torch.full_like(concepts, PADDING)
-        times = times[first:]
         x = noise  # scaled: at the last step there is no signal
-        with torch.no_grad():
-            for now, after in itertools.pairwise(times):
-                time = torch.full((len(x),), now)
+        for number, (now, after) in enumerate(itertools.pairwise(times)):
+            if number < first:
+                continue
+            time = torch.full((len(x),), now)
+            with torch.set_grad_enabled(number == learn_at):
                 v = self(x, time, concepts, hint, coords, faces)
-                if cfg != 1.0:
+            if cfg != 1.0:
+                with torch.no_grad():
                     free = self(x, time, nothing)
-                    v = free + cfg * (v - free)
-                alpha = self.signal[int(now)]
-                sigma = (1 - alpha**2).sqrt()
-                clean, rest = alpha * x - sigma * v, sigma * x + alpha * v
-                if after is None:
-                    return self.codec.decode(clean) if decode else clean
-                alpha = self.signal[int(after)]
-                x = alpha * clean + (1 - alpha**2).sqrt() * rest
+                v = free + cfg * (v - free)
+            alpha = self.signal[int(now)]
+            sigma = (1 - alpha**2).sqrt()
+            clean, rest = alpha * x - sigma * v, sigma * x + alpha * v
+            if after is None or number == learn_at:
+                if not decode:
+                    return clean
+                with torch.set_grad_enabled(number == learn_at):
+                    return self.codec.decode(clean)
+            alpha = self.signal[int(after)]
+            x = alpha * clean + (1 - alpha**2).sqrt() * rest
         raise AssertionError
 
 

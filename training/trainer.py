@@ -17,13 +17,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..models.config import HiFiNetConfig
-from .batches import Batch, PreparedPeople, draw_batch, face_batch, to_signed
-from .losses import IdentityLoss, weighted_v_loss
+from .batches import Batch, PreparedPeople, draw_batch, face_batch, to_signed, without_alignment
+from .losses import IdentityLoss, LandmarkLoss, weighted_v_loss
 from .recipe import Recipe
 from .system import TinyCodec as Codec
 from .system import TinySystem, tiny
 
 CHECKPOINT = "checkpoint.safetensors"
+OWN_STEPS = 8
+"""Steps in which pictures for ``own_pictures`` are painted, as at inference."""
 Log = Callable[[str], None]
 
 
@@ -69,8 +71,10 @@ class Trainer:
         Where checkpoints, logs and sheets go; an existing checkpoint there is resumed.
     held_out : PreparedPeople or None
         People for the sample sheets.
-    identity_loss : IdentityLoss or None
-        Needed if the recipe asks for it.
+    identity_loss, landmark_loss : IdentityLoss, LandmarkLoss or None
+        Needed if the recipe asks for them.
+    start_from : Path or None
+        Checkpoint of another run whose averaged weights this one starts with, where it has such parts.
     """
 
     recipe: Recipe
@@ -78,6 +82,8 @@ class Trainer:
     folder: Path
     held_out: PreparedPeople | None = None
     identity_loss: IdentityLoss | None = None
+    landmark_loss: LandmarkLoss | None = None
+    start_from: Path | None = None
     base_config: tiny.TinyBaseConfig | None = None
     log: Log = print
 
@@ -89,8 +95,12 @@ class Trainer:
         self.system = TinySystem(base, config, codec, self.recipe.seed)
         if self.recipe.zero_start:
             self._start_zero_layers(self.recipe.zero_start)
+        if self.start_from is not None:
+            self._start_from(self.start_from)
         encode(self.people, self.system.codec)
         self._weigh_channels()
+        if self.identity_loss is not None:
+            self.identities = torch.from_numpy(self.people.identities(self.identity_loss.mean.numpy()))
         if self.recipe.mend_loss and self.system.codec.mend is not None:
             self.system.codec.mend.requires_grad_(True)
         self.names = [n for n, p in self.system.named_parameters() if p.requires_grad]
@@ -118,6 +128,18 @@ class Trainer:
                 module.reset_parameters()  # type: ignore[operator]
                 for parameter in module.parameters():
                     parameter.data.mul_(fraction)
+
+    def _start_from(self, path: Path) -> None:
+        """Take averaged weights and codec of another run; parts that it does not have start as they are."""
+        with safe_open(str(path), "pt") as file:
+            stored = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
+        self.system.codec.load_state_dict({k[6:]: v for k, v in stored.items() if k.startswith("codec/")})
+        ours = self.system.state_dict()
+        known = {k[8:]: v for k, v in stored.items() if k.startswith("average/")}
+        known = {k: v for k, v in known.items() if k in ours and ours[k].shape == v.shape}
+        if not any(k.startswith("unet.") for k in known):
+            raise ValueError(f"{path}: its base has other sizes; start from a run of the same base")
+        self.system.load_state_dict(known, strict=False)
 
     def _weigh_channels(self) -> None:
         weight = self.system.codec.energy() ** self.recipe.channel_power
@@ -188,38 +210,70 @@ class Trainer:
         x, v, alpha = self.system.noisy(batch.latents, batch.noise, time)
         n = 0 if base_phase else size - round(size * recipe.base_only)
         if n:
-            faces = type(batch.faces)(
-                batch.faces.crops[:n],
-                batch.faces.coords[:n],
-                batch.faces.embeddings[:n],
-                batch.faces.weights[:n],
-            )
-            out = self.system(x, time, batch.concepts, batch.hint[:n], batch.coords[:n], faces)
+            faces, coords = batch.first(n)
+            if not recipe.alignment:
+                faces, coords = without_alignment(faces, coords)
+            out = self.system(x, time, batch.concepts, batch.hint[:n], coords, faces)
         else:
             out = self.system(x, time, batch.concepts)
         diffusion = weighted_v_loss(
             out, v, batch.face, alpha, self.channel, recipe.face_weight, recipe.snr_limit
         )
         total, parts = diffusion, {"v": float(diffusion.detach())}
-        if (recipe.identity_loss or recipe.mend_loss) and n and self.step >= recipe.extra_losses_from:
+        if n and self.step >= recipe.extra_losses_from:
+            for name, weight, value in self._picture_losses(batch, n, x, out, alpha):
+                total = total + weight * value
+                parts[name] = float(value.detach())
+        return total, parts
+
+    def _picture_losses(
+        self, batch: Batch, n: int, x: Tensor, out: Tensor, alpha: Tensor
+    ) -> list[tuple[str, float, Tensor]]:
+        """Losses on clean pictures predicted for some of the first `n` samples: name, weight, value."""
+        recipe, found = self.recipe, []
+        if not (recipe.identity_loss or recipe.landmark_loss or recipe.mend_loss):
+            return []
+        if recipe.own_pictures:
+            low = torch.arange(min(n, recipe.own_pictures))
+            clean = self._own_latents(batch, len(low))
+        else:
             sigma = (1 - alpha**2).clamp_min(0).sqrt()
             low = torch.nonzero(sigma[:n].flatten() < recipe.identity_max_noise).flatten()
-            low = low[: max(1, round(size * recipe.identity_share))]
-            if len(low):
-                clean = alpha[low] * x[low] - sigma[low] * out[low]
-                rows = batch.rows[low.numpy()]
-                truth = torch.from_numpy(self.people.image[rows])
-                if recipe.identity_loss and self.identity_loss is not None:
-                    painted = self.system.codec.decode_linear(clean)
-                    identity = self.identity_loss(painted, self.people.points[rows], truth)
-                    total = total + recipe.identity_loss * identity
-                    parts["identity"] = float(identity.detach())
-                if recipe.mend_loss:
-                    real = truth.permute(0, 3, 1, 2).float() / 127.5 - 1
-                    mend = (self.system.codec.decode(clean.detach()) - real).abs().mean()
-                    total = total + recipe.mend_loss * mend
-                    parts["mend"] = float(mend.detach())
-        return total, parts
+            low = low[: max(1, round(len(x) * recipe.identity_share))]
+            clean = alpha[low] * x[low] - sigma[low] * out[low]
+        if not len(low):
+            return []
+        rows = batch.rows[low.numpy()]
+        points = self.people.points[rows]
+        painted = self.system.codec.decode_linear(clean)
+        if recipe.identity_loss and self.identity_loss is not None:
+            person = self.identities[torch.from_numpy(rows // self.people.pictures)]
+            found.append(("identity", recipe.identity_loss, self.identity_loss(painted, points, person)))
+        if recipe.landmark_loss and self.landmark_loss is not None:
+            found.append(("landmarks", recipe.landmark_loss, self.landmark_loss(painted, points)))
+        if recipe.mend_loss:
+            truth = to_signed(self.people.image[rows])
+            mend = (self.system.codec.decode(clean.detach()) - truth).abs().mean()
+            found.append(("mend", recipe.mend_loss, mend))
+        return found
+
+    def _own_latents(self, batch: Batch, n: int) -> Tensor:
+        """Clean latents predicted on the way of painting `n` people from noise; gradients at that step."""
+        faces, coords = batch.first(n)
+        if not self.recipe.alignment:
+            faces, coords = without_alignment(faces, coords)
+        step = int(np.random.default_rng([self.recipe.seed, 7, self.step]).integers(2, OWN_STEPS - 1))
+        return self.system.sample(
+            batch.noise[:n],
+            batch.concepts[:n],
+            batch.hint[:n],
+            coords,
+            faces,
+            OWN_STEPS,
+            self.recipe.own_cfg,
+            learn_at=step,
+            decode=False,
+        )
 
     def one_step(self) -> dict[str, float]:
         """One optimiser step."""
@@ -260,7 +314,7 @@ class Trainer:
             if self.step % 50 == 0:
                 means = {
                     k: round(float(np.mean([w[k] for w in window if k in w])), 4)
-                    for k in ("v", "identity", "mend")
+                    for k in ("v", "identity", "landmarks", "mend")
                     if any(k in w for w in window)
                 }
                 pace = (time.monotonic() - start) / (self.step - first)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hifi_portrait.cli import main
 from hifi_portrait.landmarks.generate import generate
 from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.patching.tiny_words import CONCEPTS
@@ -43,6 +44,13 @@ def test_shards_do_not_depend_on_the_number_of_processes(head_data, tmp_path, pr
     assert words[3] == list(scene_of(mesh, 61, 1).words)
 
 
+def test_the_command_writes_shards_and_a_sheet(head_data, tmp_path):
+    arguments = ["--people", "1", "--pictures", "2", "--data", str(head_data), "--sheet"]
+    assert main(["synthesize", str(tmp_path / "people"), *arguments, str(tmp_path / "sheet.png")]) == 0
+    assert len(list((tmp_path / "people").glob("shard-*.npz"))) == 1
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
 def test_landmarks_agree_with_the_face_model(mesh):
     model = FaceModel.load()
     errors = []
@@ -53,7 +61,7 @@ def test_landmarks_agree_with_the_face_model(mesh):
         made = generate(model, p.shape, p.pose, scene.expression, 128, 128, p.position, p.scale)
         errors.append(np.linalg.norm(made.points[0, :, :2] - picture.points[:, :2], axis=1).mean())
         assert abs(np.linalg.norm(p.pose - [scene.yaw, scene.pitch, scene.roll])) < 8
-    assert np.mean(errors) < 0.5, "px at an interocular distance of 26"
+    assert np.mean(errors) < 0.5, "px at an interocular distance of 35"
 
 
 def test_eyes_are_where_the_scene_says(mesh):
@@ -62,7 +70,7 @@ def test_eyes_are_where_the_scene_says(mesh):
     right, left = points[36:42, :2].mean(0), points[42:48, :2].mean(0)
     assert np.allclose((right + left) / 2, np.array(scene.centre) * 128, atol=0.3)
     assert np.linalg.norm(left - right) == pytest.approx(scene.scale, rel=0.01)
-    assert scene.scale >= 23.5
+    assert scene.scale >= 31.5
 
 
 def test_a_turned_head_hides_the_far_jaw(mesh):

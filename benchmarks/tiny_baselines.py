@@ -1,0 +1,84 @@
+"""What fusion, alignment and identity loss are worth: runs of equal length on equal data, from one base.
+
+Trains what is not in ``.dev/train`` yet: about 20 minutes of one processor core for each run.
+``equally_long`` is the model itself at that length, not the shipped one, which was trained on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from hifi_portrait.training.batches import PreparedPeople
+from hifi_portrait.training.compare import compare
+from hifi_portrait.training.evaluate import Trial, sface_judge, small_judge
+from hifi_portrait.training.figures import SFACE, open_analyzer, population
+from hifi_portrait.training.landmark_regressor import load_regressor, train_regressor
+from hifi_portrait.training.losses import IdentityLoss, LandmarkLoss
+from hifi_portrait.training.recipe import Recipe
+from hifi_portrait.training.recognizer import load_recognizer
+from hifi_portrait.training.sface import SFace
+from hifi_portrait.training.ship import read_average
+from hifi_portrait.training.trainer import CHECKPOINT, Trainer
+
+from harness import DEV
+from harness.synthetic import FACE_MODELS, People, synthetic_people
+
+PEOPLE = 200
+RUNS = {
+    "equally_long": "tiny-identity",
+    "baseline_mean_embedding": "baseline-mean-embedding",
+    "baseline_concat": "baseline-concat",
+    "without_alignment": "without-alignment",
+}
+"""Names in the JSON, and recipes; the first is what the others are compared with."""
+REGRESSOR_SECONDS = 220.0
+
+
+def train(people: People) -> dict[str, Path]:
+    """Train what is missing; returns the runs' folders by name in the JSON."""
+    folder = DEV / "train"
+    regressor = folder / "regressor.safetensors"
+    if not regressor.is_file():
+        train_regressor(people.train, regressor, REGRESSOR_SECONDS)
+    for recipe in ("tiny-base", *RUNS.values()):
+        start = None if recipe == "tiny-base" else folder / "tiny-base" / CHECKPOINT
+        _train_one(Recipe.load(recipe), folder / recipe, people, regressor, start)
+    return {name: folder / recipe for name, recipe in RUNS.items()}
+
+
+def _train_one(recipe: Recipe, folder: Path, people: People, regressor: Path, start: Path | None) -> None:
+    if (folder / CHECKPOINT).is_file() and read_average(folder)[2] >= recipe.steps:
+        return
+    data = PreparedPeople.load(people.train)
+    identity = IdentityLoss(SFace(FACE_MODELS / SFACE), data.embedding.mean(0))
+    landmarks = LandmarkLoss(load_regressor(regressor))
+    Trainer(
+        recipe, data, folder, None, identity, landmarks, start, log=lambda line: print(line, file=sys.stderr)
+    ).run()
+
+
+def main() -> dict[str, object]:
+    """Train and measure; see the module's text."""
+    torch.set_num_threads(1)
+    people = synthetic_people(training=True)
+    runs = train(people)
+    start = time.perf_counter()
+    known = population(people.train)
+    judges = [
+        sface_judge(FACE_MODELS / SFACE, known),
+        small_judge(load_recognizer(people.judge), known),
+    ]
+    trial = Trial.build(people.unseen, open_analyzer(FACE_MODELS), PEOPLE)
+    return {
+        "people": PEOPLE,
+        "runs": compare(runs, trial, judges),
+        "minutes": round((time.perf_counter() - start) / 60, 1),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(), indent=2, sort_keys=True))
