@@ -201,6 +201,23 @@ def read_base_metadata(path: Path | str) -> dict[str, str]:
     return metadata
 
 
+def base_config(path: Path | str) -> TinyBaseConfig:
+    """Sizes of a tiny base file.
+
+    Raises
+    ------
+    ValueError
+        If the file is no tiny base model, or its configuration is missing or damaged.
+    """
+    text = read_base_metadata(path).get("config", "")
+    try:
+        return TinyBaseConfig.from_json(text)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{Path(path).name}: its configuration is damaged ({error}); get the file again"
+        ) from None
+
+
 def describe_base(path: Path | str) -> str:
     """One or two lines for the artist: whether the weights are trained, and on what."""
     metadata = read_base_metadata(path)
@@ -229,7 +246,7 @@ def load_tiny_portrait_model(
     ValueError
         If the file is no tiny base model or does not fit its own configuration.
     """
-    config = TinyBaseConfig.from_json(read_base_metadata(path)["config"])
+    config = base_config(path)
     weights = {k: v.float() for k, v in comfy.utils.load_torch_file(str(path)).items()}
 
     def part(prefix: str) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ TARGET, REFERENCES, HELD_OUT = 1, (2, 3, 4, 5), (0, 6, 7)
 def load_shipped(folder: Path = tiny.ASSETS) -> TinySystem:
     """Read both files of the tiny model into one system, float32."""
     base_file, net_file = folder / tiny.BASE_FILE.name, folder / tiny.HIFI_NET_FILE.name
-    base = tiny.TinyBaseConfig.from_json(tiny.read_base_metadata(base_file)["config"])
+    base = tiny.base_config(base_file)
     weights = {k: v.float() for k, v in load_file(str(base_file)).items()}
 
     def part(prefix: str) -> dict[str, torch.Tensor]:

@@ -22,10 +22,10 @@ class Recipe:
     network changes nothing, start at this fraction of the usual random start instead; right when base and
     network learn together from nothing. ``identity_loss``, ``landmark_loss`` and ``mend_loss`` act on clean
     pictures predicted from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``,
-    from step ``extra_losses_from`` on; with ``own_pictures`` in place of those on what the model predicts at
-    a step of painting that many of the batch from noise alone, where all likeness comes from the references.
-    ``alignment`` false takes all canonical coordinates away, for
-    ablations. ``network`` changes fields of the tiny `HiFiNetConfig`.
+    from step ``extra_losses_from`` on; every ``own_every`` steps they act instead on what the model
+    predicts on its way of painting ``own_pictures`` of the batch from noise alone, with guidance ``own_cfg``:
+    there all likeness comes from the references. ``alignment`` false takes all canonical coordinates away,
+    for ablations. ``network`` changes fields of the tiny `HiFiNetConfig`.
     """
 
     name: str = "tiny"
@@ -56,6 +56,7 @@ class Recipe:
     mend_loss: float = 0.0
     extra_losses_from: int = 0
     own_pictures: int = 0
+    own_every: int = 1
     own_cfg: float = 2.5
     alignment: bool = True
     checkpoint_every: int = 200

@@ -233,7 +233,8 @@ class Trainer:
         recipe, found = self.recipe, []
         if not (recipe.identity_loss or recipe.landmark_loss or recipe.mend_loss):
             return []
-        if recipe.own_pictures:
+        own = recipe.own_pictures > 0 and self.step % recipe.own_every == 0
+        if own:
             low = torch.arange(min(n, recipe.own_pictures))
             clean = self._own_latents(batch, len(low))
         else:
@@ -248,10 +249,16 @@ class Trainer:
         painted = self.system.codec.decode_linear(clean)
         if recipe.identity_loss and self.identity_loss is not None:
             person = self.identities[torch.from_numpy(rows // self.people.pictures)]
-            found.append(("identity", recipe.identity_loss, self.identity_loss(painted, points, person)))
+            found.append(
+                (
+                    "own identity" if own else "identity",
+                    recipe.identity_loss,
+                    self.identity_loss(painted, points, person),
+                )
+            )
         if recipe.landmark_loss and self.landmark_loss is not None:
             found.append(("landmarks", recipe.landmark_loss, self.landmark_loss(painted, points)))
-        if recipe.mend_loss:
+        if recipe.mend_loss and not own:
             truth = to_signed(self.people.image[rows])
             mend = (self.system.codec.decode(clean.detach()) - truth).abs().mean()
             found.append(("mend", recipe.mend_loss, mend))
@@ -314,7 +321,7 @@ class Trainer:
             if self.step % 50 == 0:
                 means = {
                     k: round(float(np.mean([w[k] for w in window if k in w])), 4)
-                    for k in ("v", "identity", "landmarks", "mend")
+                    for k in ("v", "identity", "own identity", "landmarks", "mend")
                     if any(k in w for w in window)
                 }
                 pace = (time.monotonic() - start) / (self.step - first)

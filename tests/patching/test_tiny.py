@@ -8,7 +8,7 @@ from hifi_portrait.patching import tiny
 from hifi_portrait.patching.tiny_codec import TinyCodec
 from hifi_portrait.patching.tiny_words import CONCEPTS, LENGTH, PADDING, concept_ids, parse_prompt
 
-CHANNELS = tiny.TinyBaseConfig.from_json(tiny.read_base_metadata(tiny.BASE_FILE)["config"]).latent_channels
+CHANNELS = tiny.base_config(tiny.BASE_FILE).latent_channels
 PROMPT = "portrait of a woman, blue background, red shirt, soft warm light from the left"
 
 
@@ -121,7 +121,7 @@ def test_shipped_files_are_small_and_say_what_they_are():
     files = [tiny.BASE_FILE, tiny.HIFI_NET_FILE]
     assert sum(f.stat().st_size for f in files) <= 25e6
     metadata = tiny.read_base_metadata(tiny.BASE_FILE)
-    assert tiny.TinyBaseConfig.from_json(metadata["config"]).latent_channels == CHANNELS
+    assert tiny.base_config(tiny.BASE_FILE) == tiny.TinyBaseConfig()
     assert metadata["trained"] in ("true", "false")
     assert ("UNTRAINED" in tiny.describe_base(tiny.BASE_FILE)) == (metadata["trained"] == "false")
 
@@ -136,10 +136,17 @@ def test_other_files_are_refused_in_one_line(tmp_path):
     save_file({"codec.to_latent.bias": torch.zeros(CHANNELS)}, path, tiny.read_base_metadata(tiny.BASE_FILE))
     with pytest.raises(ValueError, match="does not fit"):
         tiny.load_tiny_portrait_model(path)
+    for config in ("", "[]", '{"colour": 3}'):
+        save_file({"x": torch.zeros(1)}, path, {"format": tiny.FORMAT, "config": config})
+        with pytest.raises(ValueError, match="configuration is damaged"):
+            tiny.load_tiny_portrait_model(path)
 
 
 def test_the_small_networks_fit_this_base(parts):
     from hifi_portrait.patching.apply import check_fit
     from hifi_portrait.patching.loading import load_hifi_net
 
-    check_fit(parts[0], load_hifi_net(tiny.HIFI_NET_FILE))
+    hifi_net = load_hifi_net(tiny.HIFI_NET_FILE)
+    check_fit(parts[0], hifi_net)
+    assert hifi_net.config.latent_channels == CHANNELS
+    assert hifi_net.config.recognizer == "sface"
