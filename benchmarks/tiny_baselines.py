@@ -1,6 +1,6 @@
 """What fusion, alignment and identity loss are worth: runs of equal length on equal data, from one base.
 
-Trains what is not in ``.dev/train`` yet: about 20 minutes of one processor core for each run.
+Trains what is not in ``.dev/train`` yet: about half an hour of one processor core for each run.
 ``equally_long`` is the model itself at that length, not the shipped one, which was trained on from there.
 """
 
@@ -29,7 +29,7 @@ from harness.synthetic import FACE_MODELS, People, synthetic_people
 
 PEOPLE = 200
 RUNS = {
-    "equally_long": "tiny-identity",
+    "equally_long": "tiny-joint",
     "baseline_mean_embedding": "baseline-mean-embedding",
     "baseline_concat": "baseline-concat",
     "without_alignment": "without-alignment",

@@ -15,8 +15,9 @@ class Recipe:
     """A training run of the tiny model; equal recipes on equal data give equal weights on one machine.
 
     ``steps`` are optimiser steps of ``batch`` people each. ``base_only`` is the share of samples that the
-    base must paint without references; ``base_steps`` steps at the start train the base alone;
-    ``freeze_base`` keeps it as it is afterwards. ``noisy_end`` above 1 prefers noisy time steps.
+    base must paint without references; ``base_rate`` is a factor on the base's learning rate; ``base_steps``
+    steps at the start train the base alone; ``freeze_base`` keeps it as it is afterwards. ``noisy_end`` above
+    1 prefers noisy time steps.
     ``reference_counts`` are the odds of 1, 2, ... references. ``channel_power``: a latent channel weighs as
     its share in the picture to that power. ``zero_start``: layers that start at zero, so that an untrained
     network changes nothing, start at this fraction of the usual random start instead; right when base and
@@ -24,8 +25,9 @@ class Recipe:
     pictures predicted from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``,
     from step ``extra_losses_from`` on; every ``own_every`` steps they act instead on what the model
     predicts on its way of painting ``own_pictures`` of the batch from noise alone, with guidance ``own_cfg``:
-    there all likeness comes from the references. ``alignment`` false takes all canonical coordinates away,
-    for ablations. ``network`` changes fields of the tiny `HiFiNetConfig`.
+    there all likeness comes from the references. Gradients are larger there, so ``own_weight`` is a factor.
+    ``alignment`` false takes all canonical coordinates away, for ablations. ``network`` changes fields of the
+    tiny `HiFiNetConfig`.
     """
 
     name: str = "tiny"
@@ -33,6 +35,7 @@ class Recipe:
     steps: int = 5000
     batch: int = 12
     learning_rate: float = 8e-4
+    base_rate: float = 1.0
     final_rate: float = 0.02
     warmup: int = 100
     hold: float = 0.5
@@ -58,6 +61,7 @@ class Recipe:
     own_pictures: int = 0
     own_every: int = 1
     own_cfg: float = 2.5
+    own_weight: float = 0.2
     alignment: bool = True
     checkpoint_every: int = 200
     sheet_every: int = 800

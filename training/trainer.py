@@ -107,9 +107,11 @@ class Trainer:
         parameters = dict(self.system.named_parameters())
         self.parameters = [parameters[n] for n in self.names]
         groups = [
-            {"params": [p for p in self.parameters if (p.ndim > 1) == decays],
-             "weight_decay": self.recipe.weight_decay if decays else 0.0}
-            for decays in (True, False)
+            {"params": [p for n, p in zip(self.names, self.parameters, strict=True)
+                        if (p.ndim > 1) == decays and n.startswith("portrait.") == new],
+             "weight_decay": self.recipe.weight_decay if decays else 0.0,
+             "rate": 1.0 if new else self.recipe.base_rate}
+            for decays in (True, False) for new in (True, False)
         ]  # fmt: skip
         self.optimizer = torch.optim.AdamW(
             groups, lr=self.recipe.learning_rate, betas=(0.9, 0.98), fused=True
@@ -247,17 +249,18 @@ class Trainer:
         rows = batch.rows[low.numpy()]
         points = self.people.points[rows]
         painted = self.system.codec.decode_linear(clean)
+        share = recipe.own_weight if own else 1.0
         if recipe.identity_loss and self.identity_loss is not None:
             person = self.identities[torch.from_numpy(rows // self.people.pictures)]
             found.append(
                 (
                     "own identity" if own else "identity",
-                    recipe.identity_loss,
+                    recipe.identity_loss * share,
                     self.identity_loss(painted, points, person),
                 )
             )
         if recipe.landmark_loss and self.landmark_loss is not None:
-            found.append(("landmarks", recipe.landmark_loss, self.landmark_loss(painted, points)))
+            found.append(("landmarks", recipe.landmark_loss * share, self.landmark_loss(painted, points)))
         if recipe.mend_loss and not own:
             truth = to_signed(self.people.image[rows])
             mend = (self.system.codec.decode(clean.detach()) - truth).abs().mean()
@@ -288,7 +291,7 @@ class Trainer:
         if recipe.freeze_base and self.step == recipe.base_steps:
             self.freeze_base()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, self.step)
+            group["lr"] = learning_rate(recipe, self.step) * group["rate"]
         batch = draw_batch(
             self.people, recipe.seed, self.step, recipe.batch, recipe.reference_counts, recipe.word_dropout
         )

@@ -219,7 +219,7 @@ def test_a_run_starts_with_the_base_of_another(people, tmp_path):
 @pytest.mark.parametrize("name", ["baseline-mean-embedding", "baseline-concat", "without-alignment"])
 def test_baselines_train_like_the_model_with_less_in_it(people, tmp_path, name):
     recipe = Recipe.load(name)
-    ours = Recipe.load("tiny-identity")
+    ours = Recipe.load("tiny-joint")
     assert replace(recipe, name=ours.name, network=(), alignment=True) == ours, "equally long, same data"
     trainer = make(people, tmp_path, replace(recipe, identity_loss=0.0, landmark_loss=0.0, batch=2, steps=1))
     trainer.run()
