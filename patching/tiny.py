@@ -51,7 +51,7 @@ class TinyBaseConfig:
     context_dim: int = 64
     pooled_dim: int = 64
     num_head_channels: int = 32
-    codec_width: int = 32
+    codec_width: int = 64
 
     @classmethod
     def from_json(cls, text: str) -> TinyBaseConfig:

@@ -1,4 +1,4 @@
-"""The tiny model's picture codec: principal components of 8x8 patches, and a mending convolution.
+"""The tiny model's picture codec: principal components of 8x8 patches, and a network that mends.
 
 A linear codec fitted in seconds beats a small trained autoencoder by 4 dB on this data, and it lets losses on
 pictures be taken through it at almost no cost. *Ours*; the paper uses SDXL's VAE.
@@ -13,6 +13,35 @@ from torch import Tensor, nn
 PATCH = 8
 
 
+class Mend(nn.Module):
+    """Takes away what the model's own pictures have too much or too little of; (B, 3, H, W) to the same.
+
+    Parameters
+    ----------
+    width : int
+        Channels.
+    depth : int
+        Residual convolutions, each of which sees 4 px further.
+    """
+
+    SIDE = 4
+
+    def __init__(self, width: int, depth: int = 5) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3 * self.SIDE**2, width, 3, padding=1)
+        self.middle = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)])
+        self.last = nn.Conv2d(width, 3 * self.SIDE**2, 3, padding=1)
+        for parameter in self.last.parameters():  # an untrained one changes nothing
+            nn.init.zeros_(parameter)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return what is to be added to the pictures."""
+        x = self.first(F.pixel_unshuffle(pictures, self.SIDE))
+        for layer in self.middle:
+            x = x + layer(F.silu(x))
+        return F.pixel_shuffle(self.last(F.silu(x)), self.SIDE)
+
+
 class TinyCodec(nn.Module):
     """Pictures to latents of an eighth of the size, and back.
 
@@ -21,24 +50,15 @@ class TinyCodec(nn.Module):
     channels : int
         Channels of the latents.
     width : int
-        Channels of the convolution after decoding; 0 leaves it out.
+        Channels of the mending network after decoding; 0 leaves it out.
     """
 
-    def __init__(self, channels: int = 16, width: int = 32) -> None:
+    def __init__(self, channels: int = 16, width: int = 64) -> None:
         super().__init__()
         self.channels = channels
         self.to_latent = nn.Conv2d(3 * PATCH**2, channels, 1)
         self.to_patch = nn.Conv2d(channels, 3 * PATCH**2, 1)
-        self.mend: nn.Module | None = None
-        if width:
-            self.mend = nn.Sequential(
-                nn.PixelUnshuffle(2), nn.Conv2d(12, width, 3, padding=1), nn.SiLU(),
-                nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
-                nn.Conv2d(width, width, 3, padding=1), nn.SiLU(),
-                nn.Conv2d(width, 12, 3, padding=1), nn.PixelShuffle(2),
-            )  # fmt: skip
-            for parameter in self.mend[-2].parameters():
-                nn.init.zeros_(parameter)
+        self.mend = Mend(width) if width else None
 
     def energy(self) -> Tensor:
         """(C,) root mean square of each channel's share in the picture, largest 1."""
@@ -50,7 +70,7 @@ class TinyCodec(nn.Module):
         return self.to_latent(F.pixel_unshuffle(pictures, PATCH))
 
     def decode_linear(self, latents: Tensor) -> Tensor:
-        """Pictures (B, 3, 8h, 8w) without the mending convolution: linear in the latents."""
+        """Pictures (B, 3, 8h, 8w) without the mending network: linear in the latents."""
         return F.pixel_shuffle(self.to_patch(latents), PATCH)
 
     def decode(self, latents: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def load_run(folder: Path) -> tuple[TinySystem, Recipe]:
     recipe = Recipe.load(folder / "recipe.json")
     config = replace(HiFiNetConfig.tiny(), **dict(recipe.network))
     system = TinySystem(tiny.TinyBaseConfig(), config, codec)
-    system.load_state_dict({k: v for k, v in average.items() if not k.startswith("codec.")}, strict=False)
+    system.load_state_dict(average, strict=False)
     return system.eval(), recipe
 
 

@@ -1,8 +1,10 @@
-"""Teach the codec's mending convolution what the model's own pictures lack.
+"""Teach the codec's mending network what the model's own pictures lack.
 
 Pictures of training people are noised half-way and painted again from there with their references, so that
-the result shows the model's own artefacts in the place of the truth; the convolution learns the way back.
+the result shows the model's own artefacts in the place of the truth; the network learns the way back.
 *Ours*.
+
+``python -m hifi_portrait.training.mend RUN DATA SFACE OUT.safetensors``: the mended codec of a run.
 """
 
 from __future__ import annotations
@@ -12,24 +14,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from ..faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE
 from .batches import PreparedPeople, draw_batch, to_signed
-from .recipe import Recipe
+from .losses import aligned_crops
+from .sface import SFace
 from .system import TinyCodec as Codec
 from .system import TinySystem
+from .trainer import OWN_STEPS, encode
 
-STEPS = 8
-"""Of the sampling that the artefacts are to be those of."""
+IDENTITY_WEIGHT, IDENTITY_PICTURES = 0.1, 2
+"""Of the loss on SFace's embeddings, and on how many pictures of a batch of eight."""
 
 
 def repaint(
     system: TinySystem, people: PreparedPeople, count: int, seed: int, cfg: float
-) -> tuple[Tensor, Tensor]:
-    """Latents (N, C, h, w) painted from half-way noise, and the true pictures (N, 3, H, W) in -1..1."""
+) -> tuple[Tensor, np.ndarray]:
+    """Latents (N, C, h, w) painted from half-way noise, and the rows of the pictures that they repeat."""
     last = len(system.signal) - 1
-    times = torch.linspace(last, 0, STEPS).round().tolist()
-    painted, truth = [], []
+    times = torch.linspace(last, 0, OWN_STEPS).round().tolist()
+    painted, rows = [], []
     for k in range(0, count, 16):
         batch = draw_batch(people, seed, k, 16, (0.0, 0.3, 0.3, 0.4), 0.0)
         start = 2 + (k // 16) % 3
@@ -40,20 +46,29 @@ def repaint(
             batch.hint,
             batch.coords,
             batch.faces,
-            STEPS,
+            OWN_STEPS,
             cfg,
             first=start,
             decode=False,
         )
         painted.append(made)
-        truth.append(to_signed(people.image[batch.rows]))
-    return torch.cat(painted), torch.cat(truth)
+        rows.append(batch.rows)
+    return torch.cat(painted), np.concatenate(rows)
 
 
 def train_mend(
-    codec: Codec, painted: Tensor, truth: Tensor, seconds: float, seed: int = 0
+    codec: Codec,
+    painted: Tensor,
+    rows: np.ndarray,
+    people: PreparedPeople,
+    seconds: float,
+    sface: SFace,
+    seed: int = 0,
 ) -> dict[str, float]:
-    """Fit the mending part to pairs of `repaint`; absolute error of pictures and of their gradients.
+    """Fit the mending network to pairs of `repaint`.
+
+    The loss is the absolute error of pictures and of their gradients, and one minus the similarity of SFace's
+    embeddings of the mended and the true picture.
 
     Returns
     -------
@@ -64,22 +79,32 @@ def train_mend(
     parameters = list(codec.mend.parameters())
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.Adam(parameters, lr=2e-3)
+    optimizer = torch.optim.Adam(parameters, lr=1e-3)
     held = max(1, len(painted) // 10)
+    truth = to_signed(people.image[rows])
 
     def error() -> float:
         with torch.no_grad():
             return float((codec.decode(painted[-held:]) - truth[-held:]).abs().mean())
 
+    def embed(pictures: Tensor, points: np.ndarray) -> Tensor:
+        crops = aligned_crops(pictures, points, RECOGNIZER_TEMPLATE, RECOGNIZER_SIZE, black_outside=True)
+        return F.normalize(sface(crops), dim=1)
+
     before, step, start = error(), 0, time.process_time()
     while (spent := time.process_time() - start) < seconds:
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * (0.02 + 0.98 * (0.5 + 0.5 * np.cos(np.pi * spent / seconds)))
-        rows = torch.from_numpy(np.random.default_rng([seed, 5, step]).integers(len(painted) - held, size=8))
-        made, real = codec.decode(painted[rows]), truth[rows]
+            group["lr"] = 1e-3 * (0.02 + 0.98 * (0.5 + 0.5 * np.cos(np.pi * spent / seconds)))
+        some = np.random.default_rng([seed, 5, step]).integers(len(painted) - held, size=8)
+        made, real = codec.decode(painted[some]), truth[some]
         loss = (made - real).abs().mean()
         loss = loss + 0.5 * (made.diff(dim=2) - real.diff(dim=2)).abs().mean()
         loss = loss + 0.5 * (made.diff(dim=3) - real.diff(dim=3)).abs().mean()
+        few = slice(0, IDENTITY_PICTURES)
+        points = people.points[rows[some[few]]]
+        with torch.no_grad():
+            wanted = embed(real[few], points)
+        loss = loss + IDENTITY_WEIGHT * (1 - (embed(made[few], points) * wanted).sum(1)).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -91,18 +116,28 @@ def train_mend(
 
 def mend_run(
     run: Path,
-    recipe: Recipe,
     people: PreparedPeople,
-    count: int = 480,
-    seconds: float = 90.0,
+    sface: SFace,
+    count: int = 800,
+    seconds: float = 420.0,
     cfg: float = 2.5,
 ) -> Codec:
     """Repaint with the averaged weights of a run, fit, and return the codec for `ship.ship_run`."""
-    from .trainer import Trainer
+    from .compare import load_run
 
-    trainer = Trainer(recipe, people, run, log=lambda line: None)
-    trainer.averaged()
-    system = trainer.system.eval()
-    painted, truth = repaint(system, people, count, recipe.seed + 77, cfg)
-    print(train_mend(system.codec, painted, truth, seconds), flush=True)
+    system, recipe = load_run(run)
+    encode(people, system.codec)
+    painted, rows = repaint(system, people, count, recipe.seed + 77, cfg)
+    print(train_mend(system.codec, painted, rows, people, seconds, sface), flush=True)
     return system.codec
+
+
+if __name__ == "__main__":
+    import sys
+
+    from safetensors.torch import save_file
+
+    torch.set_num_threads(1)
+    folder, data, recognizer, target = map(Path, sys.argv[1:5])
+    mended = mend_run(folder, PreparedPeople.load(data), SFace(recognizer))
+    save_file({k: v.contiguous() for k, v in mended.state_dict().items()}, target)

@@ -21,8 +21,8 @@ class Recipe:
     ``reference_counts`` are the odds of 1, 2, ... references. ``channel_power``: a latent channel weighs as
     its share in the picture to that power. ``zero_start``: layers that start at zero, so that an untrained
     network changes nothing, start at this fraction of the usual random start instead; right when base and
-    network learn together from nothing. ``identity_loss``, ``landmark_loss`` and ``mend_loss`` act on clean
-    pictures predicted from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``,
+    network learn together from nothing. ``identity_loss`` and ``landmark_loss`` act on clean pictures
+    predicted from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``,
     from step ``extra_losses_from`` on; every ``own_every`` steps they act instead on what the model
     predicts on its way of painting ``own_pictures`` of the batch from noise alone, with guidance ``own_cfg``:
     there all likeness comes from the references. Gradients are larger there, so ``own_weight`` is a factor.
@@ -56,7 +56,6 @@ class Recipe:
     identity_share: float = 0.25
     identity_max_noise: float = 0.5
     landmark_loss: float = 0.0
-    mend_loss: float = 0.0
     extra_losses_from: int = 0
     own_pictures: int = 0
     own_every: int = 1

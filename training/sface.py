@@ -73,6 +73,8 @@ class _Affine(nn.Module):
 
     def __init__(self, gain: Tensor, shift: Tensor) -> None:
         super().__init__()
+        self.gain: Tensor
+        self.shift: Tensor
         self.register_buffer("gain", gain)
         self.register_buffer("shift", shift)
 
@@ -101,9 +103,9 @@ def _layer(kind: str, constants: list[Tensor], attributes: dict[str, Any]) -> nn
             conv = nn.Conv2d(
                 weight.shape[1] * groups,
                 weight.shape[0],
-                tuple(weight.shape[2:]),
-                tuple(strides),
-                tuple(pads[:2]),
+                (weight.shape[2], weight.shape[3]),
+                (strides[0], strides[1]),
+                (pads[0], pads[1]),
                 groups=groups,
                 bias=len(constants) > 1,
             )

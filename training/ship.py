@@ -129,12 +129,9 @@ def read_average(run: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
         step = int((file.metadata() or {})["step"])
         stored = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
     codec_state = {k[6:]: v for k, v in stored.items() if k.startswith("codec/")}
-    codec = TinyCodec(len(codec_state["to_latent.weight"]), len(codec_state.get("mend.1.weight", ())))
+    codec = TinyCodec(len(codec_state["to_latent.weight"]), len(codec_state.get("mend.first.weight", ())))
     codec.load_state_dict(codec_state)
-    average = {k[8:]: v for k, v in stored.items() if k.startswith("average/")}
-    mended = {k[6:]: v for k, v in average.items() if k.startswith("codec.")}
-    codec.load_state_dict(codec.state_dict() | mended)
-    return average, codec, step
+    return {k[8:]: v for k, v in stored.items() if k.startswith("average/")}, codec, step
 
 
 def ship_run(

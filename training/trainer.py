@@ -101,8 +101,6 @@ class Trainer:
         self._weigh_channels()
         if self.identity_loss is not None:
             self.identities = torch.from_numpy(self.people.identities(self.identity_loss.mean.numpy()))
-        if self.recipe.mend_loss and self.system.codec.mend is not None:
-            self.system.codec.mend.requires_grad_(True)
         self.names = [n for n, p in self.system.named_parameters() if p.requires_grad]
         parameters = dict(self.system.named_parameters())
         self.parameters = [parameters[n] for n in self.names]
@@ -157,7 +155,7 @@ class Trainer:
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"{key}/{name}"] = value
         for name, value in self.system.codec.state_dict().items():
-            tensors[f"codec/{name}"] = value.clone()  # the mending part is trained too, and is above
+            tensors[f"codec/{name}"] = value
         path = self.folder / CHECKPOINT
         partial = path.with_suffix(".partial")
         tensors = {k: v.contiguous() for k, v in tensors.items()}
@@ -179,8 +177,6 @@ class Trainer:
         encode(self.people, self.system.codec)
         self._weigh_channels()
         for name, parameter in zip(self.names, self.parameters, strict=True):
-            if name.startswith("codec.") and f"weight/{name}" not in stored:
-                continue  # not trained so far
             if stored.get(f"weight/{name}", torch.empty(0)).shape != parameter.shape:
                 raise ValueError(
                     f"{path}: made with other sizes ({name}); use another folder or the same recipe"
@@ -233,7 +229,7 @@ class Trainer:
     ) -> list[tuple[str, float, Tensor]]:
         """Losses on clean pictures predicted for some of the first `n` samples: name, weight, value."""
         recipe, found = self.recipe, []
-        if not (recipe.identity_loss or recipe.landmark_loss or recipe.mend_loss):
+        if not (recipe.identity_loss or recipe.landmark_loss):
             return []
         own = recipe.own_pictures > 0 and self.step % recipe.own_every == 0
         if own:
@@ -261,10 +257,6 @@ class Trainer:
             )
         if recipe.landmark_loss and self.landmark_loss is not None:
             found.append(("landmarks", recipe.landmark_loss * share, self.landmark_loss(painted, points)))
-        if recipe.mend_loss and not own:
-            truth = to_signed(self.people.image[rows])
-            mend = (self.system.codec.decode(clean.detach()) - truth).abs().mean()
-            found.append(("mend", recipe.mend_loss, mend))
         return found
 
     def _own_latents(self, batch: Batch, n: int) -> Tensor:
@@ -324,7 +316,7 @@ class Trainer:
             if self.step % 50 == 0:
                 means = {
                     k: round(float(np.mean([w[k] for w in window if k in w])), 4)
-                    for k in ("v", "identity", "own identity", "landmarks", "mend")
+                    for k in ("v", "identity", "own identity", "landmarks")
                     if any(k in w for w in window)
                 }
                 pace = (time.monotonic() - start) / (self.step - first)

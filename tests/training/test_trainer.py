@@ -18,6 +18,7 @@ from hifi_portrait.training.losses import (
     aligned_crops,
     jittered_crops,
 )
+from hifi_portrait.training.mend import repaint, train_mend
 from hifi_portrait.training.prepare import embed
 from hifi_portrait.training.recipe import Recipe
 from hifi_portrait.training.sface import SFace
@@ -32,6 +33,16 @@ RECIPE = Recipe(name="micro", steps=6, batch=3, warmup=2, checkpoint_every=100, 
 @pytest.fixture(scope="module")
 def people(prepared) -> PreparedPeople:
     return PreparedPeople.load(prepared)
+
+
+@pytest.fixture(scope="module")
+def sface_file(face_models):
+    return face_models / "face_recognition_sface_2021dec_int8bq.onnx"
+
+
+@pytest.fixture(scope="module")
+def sface(sface_file) -> SFace:
+    return SFace(sface_file)
 
 
 def make(people, folder, recipe=RECIPE, **more) -> Trainer:
@@ -95,12 +106,15 @@ def test_references_never_include_the_target(people):
     assert torch.equal(again.noise, draw_batch(people, 0, 3, 4, (0.3, 0.4, 0.3), 0.2).noise)
 
 
-def test_a_resumed_run_ends_bit_for_bit_like_an_unbroken_one(people, tmp_path):
-    recipe = replace(RECIPE, mend_loss=0.5, identity_max_noise=1.0, extra_losses_from=2)
-    whole = make(people, tmp_path / "whole", recipe)
+def test_a_resumed_run_ends_bit_for_bit_like_an_unbroken_one(people, sface, tmp_path):
+    recipe = replace(
+        RECIPE, base_rate=0.5, identity_loss=0.5, own_pictures=2, own_every=2, extra_losses_from=2
+    )
+    loss = IdentityLoss(sface, people.embedding.mean(0))
+    whole = make(people, tmp_path / "whole", recipe, identity_loss=loss)
     whole.run()
-    make(people, tmp_path / "parts", recipe).run(until=3)
-    parts = make(people, tmp_path / "parts", recipe)
+    make(people, tmp_path / "parts", recipe, identity_loss=loss).run(until=3)
+    parts = make(people, tmp_path / "parts", recipe, identity_loss=loss)
     assert parts.step == 3
     parts.run()
     assert parts.step == whole.step == 6
@@ -133,16 +147,6 @@ def test_base_first_then_frozen(people, tmp_path):
     trainer.run()
     assert all(torch.equal(base[n], p) for n, p in trainer.system.unet.named_parameters())
     assert any(not torch.equal(net[n], p) for n, p in trainer.system.portrait.named_parameters())
-
-
-@pytest.fixture(scope="module")
-def sface_file(face_models):
-    return face_models / "face_recognition_sface_2021dec_int8bq.onnx"
-
-
-@pytest.fixture(scope="module")
-def sface(sface_file) -> SFace:
-    return SFace(sface_file)
 
 
 def signed(images: np.ndarray) -> torch.Tensor:
@@ -226,17 +230,16 @@ def test_baselines_train_like_the_model_with_less_in_it(people, tmp_path, name):
     assert trainer.step == 1
 
 
-def test_mending_brings_the_models_own_pictures_nearer_to_the_truth(people, tmp_path):
-    from hifi_portrait.training.mend import repaint, train_mend
-
+def test_mending_brings_the_models_own_pictures_nearer_to_the_truth(people, sface, tmp_path):
     trainer = make(people, tmp_path, replace(RECIPE, steps=8))
     trainer.run()
-    painted, truth = repaint(trainer.system, people, 32, 1, 1.0)
+    codec = trainer.system.codec
+    painted, rows = repaint(trainer.system, people, 32, 1, 1.0)
     assert painted.shape == (32, 16, 16, 16)
-    assert truth.shape == (32, 3, 128, 128)
-    result = train_mend(trainer.system.codec, painted, truth, 2.0)
+    assert torch.equal(codec.decode(painted), codec.decode_linear(painted)), "untrained, it changes nothing"
+    result = train_mend(codec, painted, rows, people, 4.0, sface)
     assert result["after"] < result["before"]
-    assert not any(p.requires_grad for p in trainer.system.codec.parameters())
+    assert not any(p.requires_grad for p in codec.parameters())
 
 
 def test_shipped_files_paint_what_the_run_paints(people, tmp_path):
