@@ -220,7 +220,9 @@ def test_a_run_starts_with_the_base_of_another(people, tmp_path):
     assert torch.equal(second.people.latents, first.people.latents)
 
 
-@pytest.mark.parametrize("name", ["baseline-mean-embedding", "baseline-concat", "without-alignment"])
+@pytest.mark.parametrize(
+    "name", ["baseline-mean-embedding", "baseline-concat", "without-alignment", "without-fusion"]
+)
 def test_baselines_train_like_the_model_with_less_in_it(people, tmp_path, name):
     recipe = Recipe.load(name)
     ours = Recipe.load("tiny-joint")
