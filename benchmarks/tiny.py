@@ -34,7 +34,7 @@ def main() -> dict[str, object]:
         **figures,
         **first,
         "second_judge": second,
-        **{name: compared[name] for name in sorted(compared)},
+        **compared,
         "minutes": round((time.perf_counter() - start) / 60, 1),
     }
 

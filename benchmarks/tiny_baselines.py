@@ -14,12 +14,11 @@ from pathlib import Path
 import torch
 from hifi_portrait.training.batches import PreparedPeople
 from hifi_portrait.training.compare import compare
-from hifi_portrait.training.evaluate import Trial, sface_judge, small_judge
-from hifi_portrait.training.figures import SFACE, open_analyzer, population
+from hifi_portrait.training.evaluate import Trial
+from hifi_portrait.training.figures import SFACE, judges, open_analyzer
 from hifi_portrait.training.landmark_regressor import load_regressor, train_regressor
 from hifi_portrait.training.losses import IdentityLoss, LandmarkLoss
 from hifi_portrait.training.recipe import Recipe
-from hifi_portrait.training.recognizer import load_recognizer
 from hifi_portrait.training.sface import SFace
 from hifi_portrait.training.ship import read_average
 from hifi_portrait.training.trainer import CHECKPOINT, Trainer
@@ -45,7 +44,7 @@ def train(people: People) -> dict[str, Path]:
     if not regressor.is_file():
         train_regressor(people.train, regressor, REGRESSOR_SECONDS)
     for recipe in ("tiny-base", *RUNS.values()):
-        start = None if recipe == "tiny-base" else folder / "tiny-base" / CHECKPOINT
+        start = None if recipe == "tiny-base" else folder / "tiny-base"
         _train_one(Recipe.load(recipe), folder / recipe, people, regressor, start)
     return {name: folder / recipe for name, recipe in RUNS.items()}
 
@@ -67,15 +66,10 @@ def main() -> dict[str, object]:
     people = synthetic_people(training=True)
     runs = train(people)
     start = time.perf_counter()
-    known = population(people.train)
-    judges = [
-        sface_judge(FACE_MODELS / SFACE, known),
-        small_judge(load_recognizer(people.judge), known),
-    ]
     trial = Trial.build(people.unseen, open_analyzer(FACE_MODELS), PEOPLE)
     return {
         "people": PEOPLE,
-        "runs": compare(runs, trial, judges),
+        "runs": compare(runs, trial, judges(FACE_MODELS, people.train, people.judge)),
         "minutes": round((time.perf_counter() - start) / 60, 1),
     }
 

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from ..training.landmark_regressor import load_regressor
     from ..training.losses import IdentityLoss, LandmarkLoss
     from ..training.sface import SFace
-    from ..training.trainer import CHECKPOINT, Trainer
+    from ..training.trainer import Trainer
 
     identity, landmarks = None, None
     if recipe.identity_loss:
@@ -69,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
         if args.regressor is None:
             raise ValueError(f"recipe {recipe.name} has a landmark loss: give --regressor")
         landmarks = LandmarkLoss(load_regressor(args.regressor))
-    start = None if args.start_from is None else args.start_from / CHECKPOINT
     args.folder.mkdir(parents=True, exist_ok=True)
     with (args.folder / "log.jsonl").open("a", encoding="utf-8") as file:
 
@@ -78,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
             file.write(line + "\n")
             file.flush()
 
-        trainer = Trainer(recipe, people, args.folder, held_out, identity, landmarks, start, log=log)
+        trainer = Trainer(
+            recipe, people, args.folder, held_out, identity, landmarks, args.start_from, log=log
+        )
         print(
             f"{people.people} people, codec {trainer.psnr:.1f} dB, from step {trainer.step} of {recipe.steps}"
         )

@@ -39,6 +39,15 @@ def population(train: Path, count: int = 200) -> tuple[np.ndarray, np.ndarray]:
     return known["image"][some], known["points"][some]
 
 
+def judges(face_models: Path, train: Path, judge: Path | None) -> list[Judge]:
+    """SFace, and the second judge where its file is given; their means are over the training data."""
+    known = population(train)
+    found = [sface_judge(face_models / SFACE, known)]
+    if judge is not None:
+        found.append(small_judge(load_recognizer(judge), known))
+    return found
+
+
 def measure(
     data: Path,
     train: Path,
@@ -72,11 +81,9 @@ def measure(
     folder = model or tiny.ASSETS
     system, analyzer = load_shipped(folder), open_analyzer(face_models)
     trial = Trial.build(data, analyzer, people)
-    of_train = population(train)
-    judges: list[Judge] = [sface_judge(face_models / SFACE, of_train)]
-    if judge is not None:
-        judges.append(small_judge(load_recognizer(judge), of_train))
-    figures, painted = evaluate(system, trial, judges, analyzer, steps=steps, cfg=cfg)
+    figures, painted = evaluate(
+        system, trial, judges(face_models, train, judge), analyzer, steps=steps, cfg=cfg
+    )
     if sheet is not None:
         contact_sheet(sheet, trial, painted)
     made = provenance(folder)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 
 from .batches import to_signed
 from .losses import LandmarkRegressor, jittered_crops
 from .synthetic.dataset import load_shards
+from .timed import load_frozen, save_half, timed_steps
 
 
 def load_regressor(path: Path) -> LandmarkRegressor:
     """Read what `train_regressor` wrote."""
     network = LandmarkRegressor()
-    network.load_state_dict({k: v.float() for k, v in load_file(str(path)).items()})
-    return network.eval().requires_grad_(False)
+    load_frozen(network, path)
+    return network
 
 
 def train_regressor(
@@ -44,11 +43,8 @@ def train_regressor(
     arrays = load_shards(data)[0]
     images, points = arrays["image"], arrays["points"]
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
-    step, errors, start = 0, [], time.process_time()
-    while time.process_time() - start < seconds:
-        done = (time.process_time() - start) / seconds
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 50) * (0.02 + 0.98 * (0.5 + 0.5 * np.cos(np.pi * done)))
+    errors = []
+    for step in timed_steps(optimizer, seconds, warmup=50):
         rng = np.random.default_rng([seed, 6, step])
         rows = rng.integers(len(images), size=batch)
         crops, wanted = jittered_crops(to_signed(images[rows]), points[rows], rng)
@@ -63,10 +59,8 @@ def train_regressor(
         loss.backward()
         optimizer.step()
         errors.append(float((found.detach() - wanted).norm(dim=-1).mean()))
-        step += 1
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().half().contiguous() for k, v in network.state_dict().items()}, str(path))
-    return {"steps": step, "error_px": float(np.mean(errors[-100:]))}
+    save_half(network, path)
+    return {"steps": len(errors), "error_px": float(np.mean(errors[-100:]))}
 
 
 if __name__ == "__main__":

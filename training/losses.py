@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE, invert, similarity_2d, transform
+from ..landmarks.names import five_points
 
 
 def weighted_v_loss(
@@ -43,6 +44,17 @@ def weighted_v_loss(
     return ((out - v).square() * place * time * channel.view(1, -1, 1, 1)).mean()
 
 
+def _pyramid(width: int) -> nn.Sequential:
+    """Return layers from (B, 3, 64, 64) to (B, 4 * width, 4, 4), for networks that read small face crops."""
+    layers: list[nn.Module] = []
+    before = 3
+    for after in (width, 2 * width, 4 * width, 4 * width):
+        layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(4, after), nn.SiLU()]
+        layers += [nn.Conv2d(after, after, 3, 1, 1, groups=after), nn.Conv2d(after, after, 1), nn.SiLU()]
+        before = after
+    return nn.Sequential(*layers)
+
+
 class SmallRecognizer(nn.Module):
     """The second judge, on 64 px aligned crops: (B, 3, 64, 64) in -1..1 to (B, E) unit embeddings."""
 
@@ -50,14 +62,8 @@ class SmallRecognizer(nn.Module):
 
     def __init__(self, embedding: int = 128, width: int = 24) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = 3
-        for after in (width, 2 * width, 4 * width, 4 * width):
-            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(4, after), nn.SiLU()]
-            layers += [nn.Conv2d(after, after, 3, 1, 1, groups=after), nn.Conv2d(after, after, 1), nn.SiLU()]
-            before = after
-        self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(before * 16, embedding)
+        self.body = _pyramid(width)
+        self.head = nn.Linear(4 * width * 16, embedding)
 
     def forward(self, crops: Tensor) -> Tensor:
         """Embed."""
@@ -96,15 +102,10 @@ def aligned_crops(
         (B, 3, side, side).
     """
     # Least squares of the crop's error, as recognizers are fed; the other way round gives another size.
-    matrices = [invert(similarity_2d(five_points(p), template)) for p in points]
+    matrices = [invert(similarity_2d(five_points(p[:, :2]), template)) for p in points]
     if black_outside:
         return _cut(pictures + 1, matrices, side, "zeros") - 1
     return _cut(pictures, matrices, side)
-
-
-def five_points(points: np.ndarray) -> np.ndarray:
-    """(5, 2) middles of the eyes, nose tip and mouth corners of (72, 3) landmarks."""
-    return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])[:, :2]
 
 
 def _cut(pictures: Tensor, matrices: list[np.ndarray], side: int, outside: str = "border") -> Tensor:
@@ -118,6 +119,15 @@ def _cut(pictures: Tensor, matrices: list[np.ndarray], side: int, outside: str =
     theta = torch.from_numpy(np.array(rows)).to(pictures)
     grid = F.affine_grid(theta, [len(rows), 3, side, side], align_corners=False)
     return F.grid_sample(pictures, grid, align_corners=False, padding_mode=outside)
+
+
+def recognizer_embeddings(recognizer: nn.Module, pictures: Tensor, points: np.ndarray) -> Tensor:
+    """(B, 128) unit SFace embeddings of pictures (B, 3, H, H) in -1..1, landmarks (B, 72, 3); differentiable.
+
+    Cut as `prepare.embed` cuts for ONNX Runtime.
+    """
+    crops = aligned_crops(pictures, points, RECOGNIZER_TEMPLATE, RECOGNIZER_SIZE, black_outside=True)
+    return F.normalize(recognizer(crops), dim=1)
 
 
 class IdentityLoss(nn.Module):
@@ -142,8 +152,7 @@ class IdentityLoss(nn.Module):
 
     def forward(self, painted: Tensor, points: np.ndarray, person: Tensor) -> Tensor:
         """Loss of pictures (B, 3, H, H) in -1..1 with landmarks (B, 72, 3) against (B, 128) unit vectors."""
-        crops = aligned_crops(painted, points, RECOGNIZER_TEMPLATE, RECOGNIZER_SIZE, black_outside=True)
-        vectors = F.normalize(self.recognizer(crops), dim=1) - self.mean
+        vectors = recognizer_embeddings(self.recognizer, painted, points) - self.mean
         return (1 - (F.normalize(vectors, dim=1) * person).sum(1)).mean()
 
 
@@ -154,14 +163,8 @@ class LandmarkRegressor(nn.Module):
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = 3
-        for after in (width, 2 * width, 4 * width, 4 * width):
-            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(4, after), nn.SiLU()]
-            layers += [nn.Conv2d(after, after, 3, 1, 1, groups=after), nn.Conv2d(after, after, 1), nn.SiLU()]
-            before = after
-        self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(before * 16, 256), nn.SiLU(), nn.Linear(256, 144))
+        self.body = _pyramid(width)
+        self.head = nn.Sequential(nn.Linear(4 * width * 16, 256), nn.SiLU(), nn.Linear(256, 144))
 
     def forward(self, crops: Tensor) -> Tensor:
         """Find."""
@@ -198,7 +201,7 @@ def jittered_crops(
         angle, size = np.deg2rad(rng.normal() * 6 * amount), np.exp(rng.normal() * 0.06 * amount)
         turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         template = (LANDMARK_TEMPLATE - side / 2) @ turn.T + side / 2 + rng.normal(size=2) * 2 * amount
-        matrix = similarity_2d(template, five_points(p))
+        matrix = similarity_2d(template, five_points(p[:, :2]))
         matrices.append(matrix)
         found.append(transform(p[:, :2], invert(matrix)))
     return _cut(pictures, matrices, side), torch.from_numpy(np.array(found)).to(pictures)

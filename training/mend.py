@@ -9,20 +9,18 @@ the result shows the model's own artefacts in the place of the truth; the networ
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE
 from .batches import PreparedPeople, draw_batch, to_signed
-from .losses import aligned_crops
+from .losses import recognizer_embeddings
 from .sface import SFace
 from .system import TinyCodec as Codec
 from .system import TinySystem
+from .timed import timed_steps
 from .trainer import OWN_STEPS, encode
 
 IDENTITY_WEIGHT, IDENTITY_PICTURES = 0.1, 2
@@ -87,14 +85,8 @@ def train_mend(
         with torch.no_grad():
             return float((codec.decode(painted[-held:]) - truth[-held:]).abs().mean())
 
-    def embed(pictures: Tensor, points: np.ndarray) -> Tensor:
-        crops = aligned_crops(pictures, points, RECOGNIZER_TEMPLATE, RECOGNIZER_SIZE, black_outside=True)
-        return F.normalize(sface(crops), dim=1)
-
-    before, step, start = error(), 0, time.process_time()
-    while (spent := time.process_time() - start) < seconds:
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * (0.02 + 0.98 * (0.5 + 0.5 * np.cos(np.pi * spent / seconds)))
+    before, step = error(), -1
+    for step in timed_steps(optimizer, seconds):
         some = np.random.default_rng([seed, 5, step]).integers(len(painted) - held, size=8)
         made, real = codec.decode(painted[some]), truth[some]
         loss = (made - real).abs().mean()
@@ -103,15 +95,15 @@ def train_mend(
         few = slice(0, IDENTITY_PICTURES)
         points = people.points[rows[some[few]]]
         with torch.no_grad():
-            wanted = embed(real[few], points)
-        loss = loss + IDENTITY_WEIGHT * (1 - (embed(made[few], points) * wanted).sum(1)).mean()
+            wanted = recognizer_embeddings(sface, real[few], points)
+        alike = (recognizer_embeddings(sface, made[few], points) * wanted).sum(1)
+        loss = loss + IDENTITY_WEIGHT * (1 - alike).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        step += 1
     for parameter in parameters:
         parameter.requires_grad_(False)
-    return {"steps": step, "before": before, "after": error()}
+    return {"steps": step + 1, "before": before, "after": error()}
 
 
 def mend_run(

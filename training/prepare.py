@@ -22,6 +22,7 @@ from ..landmarks.canonical import canonical_map, crop_canonical_map
 from ..landmarks.draw import draw
 from ..landmarks.generate import generate
 from ..landmarks.model import FaceModel
+from ..landmarks.names import five_points
 from .synthetic.damage import damage
 
 LATENT = 8
@@ -49,8 +50,7 @@ def embed(image: np.ndarray, points: np.ndarray, recognizer: str) -> np.ndarray:
     recognizer : str
         SFace's ONNX file.
     """
-    five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])[:, :2]
-    crop = warp(image, similarity_2d(five, RECOGNIZER_TEMPLATE), RECOGNIZER_SIZE)
+    crop = warp(image, similarity_2d(five_points(points[:, :2]), RECOGNIZER_TEMPLATE), RECOGNIZER_SIZE)
     session, name = _recognizer(recognizer)
     feature = session.run(None, {name: crop.transpose(2, 0, 1)[None].astype(np.float32)})[0].ravel()
     return (feature / np.linalg.norm(feature)).astype(np.float32)

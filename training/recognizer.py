@@ -1,26 +1,25 @@
-"""Small face recognizers: one to train against, another, on other people, to judge with."""
+"""The second judge: a small face recognizer, trained on people that the model does not train on."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .batches import to_signed
 from .losses import SmallRecognizer, aligned_crops
 from .synthetic.dataset import load_shards
+from .timed import load_frozen, save_half, timed_steps
 
 
 def load_recognizer(path: Path) -> SmallRecognizer:
     """Read what `train_recognizer` wrote."""
     network = SmallRecognizer()
-    network.load_state_dict({k: v.float() for k, v in load_file(str(path)).items()})
-    return network.eval().requires_grad_(False)
+    load_frozen(network, path)
+    return network
 
 
 def crops_of(images: np.ndarray, points: np.ndarray) -> Tensor:
@@ -56,12 +55,8 @@ def train_recognizer(
     names, labels = (torch.from_numpy(a) for a in np.unique(arrays["person"], return_inverse=True))
     weights = nn.Parameter(torch.randn(len(names), 128) * 0.1)
     optimizer = torch.optim.AdamW([*network.parameters(), weights], lr=2e-3, weight_decay=0.02)
-    crops, step, right = crops_of(arrays["image"], arrays["points"]), 0, []
-    start = time.process_time()
-    while time.process_time() - start < seconds:
-        done = (time.process_time() - start) / seconds
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 50) * (0.02 + 0.98 * (0.5 + 0.5 * np.cos(np.pi * done)))
+    crops, right = crops_of(arrays["image"], arrays["points"]), []
+    for step in timed_steps(optimizer, seconds, warmup=50):
         rng = np.random.default_rng([seed, 4, step])
         rows = torch.from_numpy(rng.integers(len(crops), size=batch))
         x = crops[rows]
@@ -80,10 +75,8 @@ def train_recognizer(
         loss.backward()
         optimizer.step()
         right.append(float((cosine.argmax(1) == wanted).float().mean()))
-        step += 1
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().half().contiguous() for k, v in network.state_dict().items()}, str(path))
-    return {"people": len(names), "steps": step, "accuracy": float(np.mean(right[-100:]))}
+    save_half(network, path)
+    return {"people": len(names), "steps": len(right), "accuracy": float(np.mean(right[-100:]))}
 
 
 if __name__ == "__main__":

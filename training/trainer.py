@@ -17,9 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..models.config import HiFiNetConfig
+from ..models.tokens import FaceBatch
 from .batches import Batch, PreparedPeople, draw_batch, face_batch, to_signed, without_alignment
 from .losses import IdentityLoss, LandmarkLoss, weighted_v_loss
 from .recipe import Recipe
+from .ship import read_average
 from .system import TinyCodec as Codec
 from .system import TinySystem, tiny
 
@@ -74,7 +76,7 @@ class Trainer:
     identity_loss, landmark_loss : IdentityLoss, LandmarkLoss or None
         Needed if the recipe asks for them.
     start_from : Path or None
-        Checkpoint of another run whose averaged weights this one starts with, where it has such parts.
+        Folder of another run whose averaged weights this one starts with, where it has such parts.
     """
 
     recipe: Recipe
@@ -129,16 +131,14 @@ class Trainer:
                 for parameter in module.parameters():
                     parameter.data.mul_(fraction)
 
-    def _start_from(self, path: Path) -> None:
+    def _start_from(self, run: Path) -> None:
         """Take averaged weights and codec of another run; parts that it does not have start as they are."""
-        with safe_open(str(path), "pt") as file:
-            stored = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
-        self.system.codec.load_state_dict({k[6:]: v for k, v in stored.items() if k.startswith("codec/")})
+        average, codec, _ = read_average(run)
+        self.system.codec.load_state_dict(codec.state_dict())
         ours = self.system.state_dict()
-        known = {k[8:]: v for k, v in stored.items() if k.startswith("average/")}
-        known = {k: v for k, v in known.items() if k in ours and ours[k].shape == v.shape}
+        known = {k: v for k, v in average.items() if k in ours and ours[k].shape == v.shape}
         if not any(k.startswith("unet.") for k in known):
-            raise ValueError(f"{path}: its base has other sizes; start from a run of the same base")
+            raise ValueError(f"{run}: its base has other sizes; start from a run of the same base")
         self.system.load_state_dict(known, strict=False)
 
     def _weigh_channels(self) -> None:
@@ -208,9 +208,7 @@ class Trainer:
         x, v, alpha = self.system.noisy(batch.latents, batch.noise, time)
         n = 0 if base_phase else size - round(size * recipe.base_only)
         if n:
-            faces, coords = batch.first(n)
-            if not recipe.alignment:
-                faces, coords = without_alignment(faces, coords)
+            faces, coords = self._references(batch, n)
             out = self.system(x, time, batch.concepts, batch.hint[:n], coords, faces)
         else:
             out = self.system(x, time, batch.concepts)
@@ -223,6 +221,11 @@ class Trainer:
                 total = total + weight * value
                 parts[name] = float(value.detach())
         return total, parts
+
+    def _references(self, batch: Batch, n: int) -> tuple[FaceBatch, Tensor]:
+        """Return references and canonical maps of the first `n` people, as the recipe's ablation has them."""
+        faces, coords = batch.first(n)
+        return (faces, coords) if self.recipe.alignment else without_alignment(faces, coords)
 
     def _picture_losses(
         self, batch: Batch, n: int, x: Tensor, out: Tensor, alpha: Tensor
@@ -261,9 +264,7 @@ class Trainer:
 
     def _own_latents(self, batch: Batch, n: int) -> Tensor:
         """Clean latents predicted on the way of painting `n` people from noise; gradients at that step."""
-        faces, coords = batch.first(n)
-        if not self.recipe.alignment:
-            faces, coords = without_alignment(faces, coords)
+        faces, coords = self._references(batch, n)
         step = int(np.random.default_rng([self.recipe.seed, 7, self.step]).integers(2, OWN_STEPS - 1))
         return self.system.sample(
             batch.noise[:n],
