@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..faces.records import FaceRecord, ReferenceFaces
-from ..landmarks.canonical import crop_canonical_map
+from ..landmarks.canonical import crop_canonical_map, moved
 from ..landmarks.fit import FaceFit, fit_faces
+from ..landmarks.head import HeadSurface
 from ..landmarks.model import FaceModel
 from ..models.config import HiFiNetConfig
 from ..models.portrait import HiFiPortrait
@@ -81,14 +83,10 @@ def refine_faces(
                 f"this HiFi-Net reads 257 x {config.clip_dim} CLIP image tokens, the CLIP vision model gives "
                 f"{' x '.join(map(str, hidden.shape[1:]))}; load the one that the checkpoint names"
             )
-        batch = FaceBatch(batch.crops, batch.coords, batch.embeddings, batch.weights, hidden)
-    batch = FaceBatch(
-        batch.crops.to(device, dtype),
-        batch.coords.to(device),
-        batch.embeddings.to(device, dtype),
-        batch.weights.to(device),
-        None if batch.clip_hidden is None else batch.clip_hidden.to(device, dtype),
-    )
+        batch = replace(batch, clip_hidden=hidden)
+    exact = (batch.coords, batch.weights)
+    batch = batch.each(lambda tensor: tensor.to(device, dtype))
+    batch = replace(batch, coords=exact[0].to(device), weights=exact[1].to(device))
     with torch.no_grad():
         tokens, detail = network.refiner(batch)
     report(2, 2)
@@ -124,10 +122,11 @@ def face_batch(
         The 3D face in each picture, in source px.
     """
     size = config.crop_size
+    points = [fit.points(model, as_detected=True) for fit in fits]
     coords = np.stack(
         [
-            crop_canonical_map(fit.points(model, as_detected=True), face.crop_matrix, size, model)
-            for face, fit in zip(faces, fits, strict=True)
+            crop_canonical_map(shown, face.crop_matrix, size, model)
+            for face, shown in zip(faces, points, strict=True)
         ]
     )
     embeddings = np.stack([face.embedding for face in faces])
@@ -138,6 +137,7 @@ def face_batch(
         coords=torch.from_numpy(coords).permute(0, 3, 1, 2).contiguous(),
         embeddings=torch.from_numpy(embeddings.astype(np.float32)),
         weights=torch.tensor([float(face.weight) for face in faces]),
+        textures=_textures(faces, points, model, config.texture_size) if config.texture_size else None,
     )
 
 
@@ -184,6 +184,24 @@ def _fit(faces: list[FaceRecord], weights: np.ndarray, model: FaceModel) -> list
     except ValueError as error:
         names = ", ".join(face.source for face in faces[:4])
         raise ValueError(f"the 3D face cannot be fitted to {names}: {error}") from error
+
+
+def _textures(faces: list[FaceRecord], points: list[np.ndarray], model: FaceModel, size: int) -> Tensor:
+    """Unwrapped heads ``(N, 4, size, size)``: colours in -1..1, and how well each place is seen, 0..1."""
+    surface = HeadSurface.of(model)
+    heads = np.stack(
+        [
+            surface.unwrap(face.crop, face.mask * 255, moved(shown, face.crop_matrix), size)
+            for face, shown in zip(faces, points, strict=True)
+        ]
+    )
+    return signed_textures(heads)
+
+
+def signed_textures(heads: np.ndarray) -> Tensor:
+    """Unwrapped heads ``(..., R, R, 4)`` uint8 as the networks read them, ``(..., 4, R, R)`` float32."""
+    tensor = torch.from_numpy(np.moveaxis(heads, -1, -3).astype(np.float32))
+    return torch.cat([tensor[..., :3, :, :] / 127.5 - 1, tensor[..., 3:, :, :] / 255], -3)
 
 
 def _crops(faces: list[FaceRecord], size: int) -> Tensor:

@@ -76,6 +76,8 @@ def save_identity(identity: Identity, folder: str | Path, name: str, overwrite: 
         "shape": torch.from_numpy(np.asarray(identity.shape, np.float32)),
         "expression": torch.from_numpy(np.asarray(identity.expression, np.float32)),
     }
+    if identity.detail.texture is not None:
+        tensors["detail.texture"] = identity.detail.texture
     texts = {
         "format": FORMAT,
         "format_version": str(VERSION),
@@ -122,7 +124,12 @@ def load_identity(path: str | Path) -> Identity:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         return Identity(
             tokens=tensors["tokens"],
-            detail=DetailTokens(tensors["detail.tokens"], tensors["detail.coords"], tensors["detail.bias"]),
+            detail=DetailTokens(
+                tensors["detail.tokens"],
+                tensors["detail.coords"],
+                tensors["detail.bias"],
+                tensors.get("detail.texture"),
+            ),
             embedding=tensors["embedding"],
             shape=tensors["shape"].numpy(),
             recognizer=texts["recognizer"],

@@ -79,6 +79,14 @@ class HiFiNetConfig:
     face_queries: int = 16
     """Queries with which each face is read before the faces look at each other."""
 
+    # Unwrapped heads ----------------------------------------------------------------------------------------
+    texture_size: int = 0
+    """Side of the unwrapped head, px; 0: references are read as tokens alone. Needs detail tokens."""
+    texture_widths: tuple[int, int] = (16, 32)
+    """Widths of the network that tells which reference to believe."""
+    texture_encoder_width: int = 96
+    """Width of the encoder of the head as it is laid on the target."""
+
     # Alignment ----------------------------------------------------------------------------------------------
     fusion_levels: tuple[bool, ...] = (True, True, True)
     """Levels whose transformer blocks have fusion attention; the middle block follows the last."""
@@ -118,6 +126,10 @@ class HiFiNetConfig:
                 raise ValueError("configuration: detail_levels must name steps of pyramid_widths")
             if self.crop_size % 2 ** (max(self.detail_levels) + 1):
                 raise ValueError("configuration: crop_size does not halve as often as detail_levels need")
+        elif self.texture_size:
+            raise ValueError("configuration: texture_size needs detail tokens (detail_channels)")
+        if self.texture_size % 8:
+            raise ValueError("configuration: texture_size must be a multiple of 8")
 
     # Presets ------------------------------------------------------------------------------------------------
     @classmethod
@@ -156,6 +168,7 @@ class HiFiNetConfig:
             refiner_depth=1,
             refiner_head_channels=32,
             face_queries=8,
+            texture_size=128,
             fusion_levels=(True, True),
             landmark_style="mesh72",
             base="hifi-portrait-tiny",

@@ -22,6 +22,7 @@ from .layers import (
     shrink_coordinates,
     sinusoids,
 )
+from .texture import TextureEncoder
 from .tokens import DetailTokens, HiFiNetResiduals
 
 KeysValues = tuple[Tensor, Tensor]
@@ -33,6 +34,8 @@ class Prepared:
 
     hint: Tensor
     """``(B, C0, h, w)``: the encoded landmark drawing."""
+    texture: Tensor | None
+    """``(B, C0, h, w)``: the person's head, laid on the landmarks and encoded; None: there is none."""
     identity: tuple[KeysValues, ...]
     """Keys and values of the identity tokens, one pair for each transformer block."""
     fusion: tuple[FusionKeys | None, ...]
@@ -203,8 +206,8 @@ class HiFiNet(nn.Module):
     """SDXL's encoder and middle block, with residuals out, identity tokens and detail tokens in.
 
     Parameter names are those of diffusers' ``ControlNetModel``; what ControlNet does not have is in
-    submodules named ``fusion``. Works on whole runs: `prepare` once, `step` at each step; calling it does
-    both.
+    submodules named ``fusion`` and ``texture_embedding``. Works on whole runs: `prepare` once, `step` at
+    each step; calling it does both.
 
     Parameters
     ----------
@@ -231,6 +234,9 @@ class HiFiNet(nn.Module):
         self.time_embedding = TimeEmbedding(widths[0], 4 * widths[0], layers)
         self.add_embedding = TimeEmbedding(config.vector_dim, 4 * widths[0], layers)
         self.controlnet_cond_embedding = HintEncoder(config, layers)
+        self.texture_embedding: TextureEncoder | None = None
+        if config.texture_size:
+            self.texture_embedding = TextureEncoder(config, layers)
         self.down_blocks = nn.ModuleList()
         self.controlnet_down_blocks = nn.ModuleList([layers.conv(widths[0], widths[0], 1, zero=True)])
         for level, dim in enumerate(widths):
@@ -251,7 +257,12 @@ class HiFiNet(nn.Module):
         return found
 
     def prepare(
-        self, hint: Tensor, context: Tensor, coords: Tensor | None = None, detail: DetailTokens | None = None
+        self,
+        hint: Tensor,
+        context: Tensor,
+        coords: Tensor | None = None,
+        detail: DetailTokens | None = None,
+        places: Tensor | None = None,
     ) -> Prepared:
         """Compute what is constant over the steps of sampling.
 
@@ -265,6 +276,8 @@ class HiFiNet(nn.Module):
             ``(B, 3, h, w)`` canonical map of the target; needed with ``detail``.
         detail
             Detail tokens of all faces, batch B or 1; None or no tokens: no fusion.
+        places
+            ``(B, 3, 8h, 8w)`` place of the unwrapped head at each pixel of the target; needed with a texture.
         """
         encoded = self.controlnet_cond_embedding(hint)
         blocks = self.transformer_blocks()
@@ -276,16 +289,21 @@ class HiFiNet(nn.Module):
             octaves = self.config.coordinate_frequencies
             token_places = coordinate_features(detail.coords, octaves)
             tokens = detail.tokens.to(encoded.dtype)
-            places: dict[int, Tensor] = {}
+            by_level: dict[int, Tensor] = {}
             for i, (level, block) in enumerate(blocks):
                 if block.fusion is None:
                     continue
-                if level not in places:
+                if level not in by_level:
                     size = [_halved(n, level) for n in encoded.shape[-2:]]
                     small = shrink_coordinates(coords, *size).flatten(2).transpose(1, 2)
-                    places[level] = coordinate_features(small, octaves)
-                fusion[i] = block.fusion.prepare(tokens, token_places, detail.bias, places[level])
-        return Prepared(encoded, identity, tuple(fusion))
+                    by_level[level] = coordinate_features(small, octaves)
+                fusion[i] = block.fusion.prepare(tokens, token_places, detail.bias, by_level[level])
+        texture = None
+        if self.texture_embedding is not None and detail is not None and detail.texture is not None:
+            if places is None:
+                raise ValueError("HiFi-Net: a texture needs the map of the target's head (places)")
+            texture = self.texture_embedding(detail.texture.to(encoded.dtype), places)
+        return Prepared(encoded, texture, identity, tuple(fusion))
 
     def step(
         self, x: Tensor, timesteps: Tensor, y: Tensor, prepared: Prepared, fusion_scale: float = 1.0
@@ -303,11 +321,13 @@ class HiFiNet(nn.Module):
         prepared
             From `prepare`, batch B or 1.
         fusion_scale
-            Strength of fusion; 0 leaves it out.
+            Strength of fusion and texture; 0 leaves them out.
         """
         time = self.time_embedding(sinusoids(timesteps, self.config.block_out_channels[0]).to(x.dtype))
         time = time + self.add_embedding(y.to(x.dtype))
         h = self.conv_in(x) + prepared.hint
+        if prepared.texture is not None and fusion_scale != 0.0:
+            h = h + prepared.texture * fusion_scale
         identity, fusion = list(prepared.identity), list(prepared.fusion)
         skips = [h]
         for block in self.down_blocks:
@@ -327,10 +347,11 @@ class HiFiNet(nn.Module):
         coords: Tensor | None = None,
         detail: DetailTokens | None = None,
         fusion_scale: float = 1.0,
+        places: Tensor | None = None,
     ) -> HiFiNetResiduals:
         """`prepare` and `step` in one; parameters as there."""
         wanted = detail if fusion_scale != 0.0 else None
-        return self.step(x, timesteps, y, self.prepare(hint, context, coords, wanted), fusion_scale)
+        return self.step(x, timesteps, y, self.prepare(hint, context, coords, wanted, places), fusion_scale)
 
 
 def _halved(n: int, times: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from .config import HiFiNetConfig
 from .layers import Attention, FeedForward, Layers, attend, coordinate_features, shrink_coordinates
+from .texture import TextureFusion
 from .tokens import DetailTokens, FaceBatch
 
 CLIP_TOKENS = 257
@@ -221,6 +223,7 @@ class FaceRefiner(nn.Module):
         layers = Layers(operations, dtype, device)
         self.image_proj = ImageProjection(config, layers)
         self.detail: DetailReader | None = DetailReader(config, layers) if config.detail_channels else None
+        self.texture: TextureFusion | None = TextureFusion(config, layers) if config.texture_size else None
 
     def fuse(self, faces: FaceBatch) -> Tensor:
         """Return the weighted mean of the (scaled) embeddings, ``(B, E)``."""
@@ -251,14 +254,10 @@ class FaceRefiner(nn.Module):
         if self.detail is None:
             return tokens, DetailTokens.none(len(tokens), tokens)
         bias = torch.log(weights / weights.sum(1, keepdim=True))
-        scaled = FaceBatch(
-            faces.crops,
-            faces.coords,
-            faces.embeddings * self.config.embedding_scale,
-            faces.weights,
-            faces.clip_hidden,
-        )
+        scaled = replace(faces, embeddings=faces.embeddings * self.config.embedding_scale)
         more, detail = self.detail(scaled, bias)
+        if self.texture is not None and faces.textures is not None:
+            detail = replace(detail, texture=self.texture(faces.textures, bias))
         return tokens + more, detail
 
 

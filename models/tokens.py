@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -26,13 +27,20 @@ class FaceBatch:
     """``(N,)`` >= 0; at least one > 0."""
     clip_hidden: Tensor | None = None
     """``(N, 257, d)`` hidden states of the CLIP image encoder, class token first."""
+    textures: Tensor | None = None
+    """``(N, 4, R, R)``, R = ``config.texture_size``: each head unwrapped; colours in -1..1, and how well each
+    place is seen, 0..1."""
 
     def batched(self) -> FaceBatch:
         """Return the same with a batch dimension of persons: ``(B, N, ...)``."""
         if self.weights.ndim == 2:
             return self
-        clip = None if self.clip_hidden is None else self.clip_hidden[None]
-        return FaceBatch(self.crops[None], self.coords[None], self.embeddings[None], self.weights[None], clip)
+        return self.each(lambda tensor: tensor[None])
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> FaceBatch:
+        """Return the same with every tensor changed, such as cut or moved."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return FaceBatch(**{name: None if v is None else change(v) for name, v in values.items()})
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,8 @@ class DetailTokens:
     """``(B, M, 3)``: canonical u, v and how much of the token is face, 0..1."""
     bias: Tensor
     """``(B, M)`` float32: log of the face's share of all weights; -inf: not there."""
+    texture: Tensor | None = None
+    """``(B, 4, R, R)``: the fused unwrapped head, colours and certainty; see ``texture.py``."""
 
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> DetailTokens:
         """Return the same on another device; coordinates and bias keep their precision."""
@@ -53,6 +63,7 @@ class DetailTokens:
             tokens=self.tokens.to(device=device, dtype=dtype),
             coords=self.coords.to(device=device),
             bias=self.bias.to(device=device),
+            texture=None if self.texture is None else self.texture.to(device=device, dtype=dtype),
         )
 
     @classmethod

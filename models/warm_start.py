@@ -89,7 +89,7 @@ def init_from_base(net: HiFiNet, base: Mapping[str, Tensor]) -> int:
     """
     renamed = trunk_from_base(net.config, base)
     state = net.state_dict()
-    trunk = [k for k in state if not k.startswith("controlnet_") and ".fusion." not in k]
+    trunk = [k for k in state if not k.startswith("controlnet_") and not _is_extra(k)]
     for key in trunk:
         if key not in renamed:
             if _own_transformer(net.config, key):
@@ -255,7 +255,8 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def _is_extra(key: str) -> bool:
-    return ".fusion." in key or key.startswith("refiner.detail.")
+    own = ("refiner.detail.", "refiner.texture.", "hifi_net.texture_embedding.", "texture_embedding.")
+    return ".fusion." in key or key.startswith(own)
 
 
 def _read_controlnet(path: Path) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..landmarks.canonical import canonical_map
 from ..landmarks.draw import draw
+from ..landmarks.head import HeadSurface
 from ..landmarks.landmarks import FaceLandmarks3D
 from ..landmarks.model import FaceModel
 
@@ -30,8 +31,8 @@ def canvas_warning(landmarks: FaceLandmarks3D, width: int, height: int) -> str |
 
 
 def landmark_maps(
-    landmarks: FaceLandmarks3D, index: int, height: int, width: int, style: str
-) -> tuple[Tensor, Tensor]:
+    landmarks: FaceLandmarks3D, index: int, height: int, width: int, style: str, places: bool = False
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return what HiFi-Net sees of one set of landmarks, for the whole picture.
 
     Parameters
@@ -42,6 +43,8 @@ def landmark_maps(
         Size of the whole latent.
     style
         A name of ``landmarks.draw.STYLES``: how the checkpoint's landmarks were drawn.
+    places
+        Whether the checkpoint reads unwrapped heads.
 
     Returns
     -------
@@ -49,9 +52,16 @@ def landmark_maps(
         ``(3, 8 * height, 8 * width)`` float32 in 0..1.
     coordinates
         ``(3, height, width)`` float32: u, v, and 1 where there is a face.
+    places
+        ``(3, 8 * height, 8 * width)`` float32: the same of the unwrapped head; None if it is not wanted.
     """
     one = landmarks[index].resized(width * LATENT_SCALE, height * LATENT_SCALE)
     hint = torch.from_numpy(np.ascontiguousarray(draw(one, style)[0])).permute(2, 0, 1)
     points = one.points[0] / np.float32(LATENT_SCALE)
-    coordinates = torch.from_numpy(canonical_map(points, width, height, FaceModel.load())).permute(2, 0, 1)
-    return hint.to(torch.float32) / 255.0, coordinates.contiguous()
+    model = FaceModel.load()
+    coordinates = torch.from_numpy(canonical_map(points, width, height, model)).permute(2, 0, 1).contiguous()
+    head = None
+    if places:
+        found = HeadSurface.of(model).place_map(one.points[0], one.width, one.height)
+        head = torch.from_numpy(found).permute(2, 0, 1).contiguous()
+    return hint.to(torch.float32) / 255.0, coordinates, head

@@ -326,31 +326,36 @@ class RunState:
             self._prepared_rows.move_to_end(key)
             return self._prepared_rows[key]
 
-        def maps(index: int) -> tuple[Tensor, Tensor]:
+        config = patch.hifi_net.config
+        textured = fuse and bool(config.texture_size) and patch.identity.detail.texture is not None
+
+        def maps(index: int) -> tuple[Tensor, Tensor, Tensor | None]:
             self.map_computations += 1
             warning = canvas_warning(landmarks, size[1] * LATENT_SCALE, size[0] * LATENT_SCALE)
             if warning:
                 self.warn_once(warning)
-            hint, coordinates = landmark_maps(landmarks, index, *size, patch.hifi_net.config.landmark_style)
+            hint, *rest = landmark_maps(landmarks, index, *size, config.landmark_style, textured)
             # Kept off the device: a long video has many.
-            return hint.to(dtype), coordinates
+            return hint.to(dtype), *rest
 
         whole = [
-            self._cached(("maps", patch.uid, row.latent, size, dtype), partial(maps, row.latent))
+            self._cached(("maps", patch.uid, row.latent, size, dtype, textured), partial(maps, row.latent))
             for row in seen
         ]
         identity = self._identity(patch, device, dtype)
         roles = tuple(row.positive for row in seen)
         tokens = _per_row(identity.tokens, roles[:1] if len(set(roles)) == 1 else roles)
+
+        def cut(which: int, scale: int) -> Tensor:
+            parts = [row.region.cut(found[which], scale) for row, found in zip(seen, whole, strict=True)]
+            return torch.stack(parts).to(device)
+
         prepared = patch.hifi_net.network.hifi_net.prepare(
-            torch.stack(
-                [row.region.cut(hint, LATENT_SCALE) for row, (hint, _) in zip(seen, whole, strict=True)]
-            ).to(device),
+            cut(0, LATENT_SCALE),
             tokens,
-            torch.stack(
-                [row.region.cut(canonical) for row, (_, canonical) in zip(seen, whole, strict=True)]
-            ).to(device),
+            cut(1, 1),
             identity.detail if fuse else None,
+            cut(2, LATENT_SCALE) if textured else None,
         )
         self._prepared_rows[key] = prepared
         while len(self._prepared_rows) > 1 and _bytes([*self._prepared_rows.values()]) > PREPARED_BYTES:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..identity.refine import signed_textures
 from ..models.tokens import FaceBatch
 from ..patching.tiny_words import LENGTH, PADDING, concept_ids
 from .synthetic.dataset import load_shards
@@ -28,8 +29,10 @@ class PreparedPeople:
     crop_coords: np.ndarray
     embedding: np.ndarray
     damaged: np.ndarray
+    texture: np.ndarray
     hint: np.ndarray
     coords: np.ndarray
+    places: np.ndarray
     face: np.ndarray
     concepts: np.ndarray
     points: np.ndarray
@@ -59,7 +62,7 @@ class PreparedPeople:
 
         person = rows("person")
         pictures = int((person == person[0]).sum())
-        keys = ("crop", "crop_coords", "embedding", "damaged", "hint", "coords", "face")
+        keys = ("crop", "crop_coords", "texture", "embedding", "damaged", "hint", "coords", "places", "face")
         ready: dict[str, Any] = {k: np.concatenate([m[k] for m in made]) for k in keys}
         return cls(
             person=person,
@@ -81,6 +84,10 @@ class PreparedPeople:
         person = (vectors * clean[..., None]).sum(1) / clean.sum(1, keepdims=True) - mean
         return (person / np.linalg.norm(person, axis=1, keepdims=True)).astype(np.float32)
 
+    def maps(self, rows: np.ndarray) -> TargetMaps:
+        """Return what HiFi-Net sees of the landmarks of some pictures."""
+        return TargetMaps.of(self.hint[rows], self.coords[rows], self.places[rows])
+
     @property
     def people(self) -> int:
         """Number of people."""
@@ -90,6 +97,36 @@ class PreparedPeople:
 def to_signed(images: np.ndarray) -> Tensor:
     """(..., H, W, 3) uint8 to (..., 3, H, W) in -1..1."""
     return torch.from_numpy(np.moveaxis(images, -1, -3).astype(np.float32) / 127.5 - 1)
+
+
+@dataclass(frozen=True)
+class TargetMaps:
+    """What HiFi-Net sees of the landmarks of B targets."""
+
+    hint: Tensor
+    """(B, 3, H, W) in 0..1: the drawing."""
+    coords: Tensor
+    """(B, 3, h, w): canonical map."""
+    places: Tensor
+    """(B, 3, H, W): map of the unwrapped head."""
+
+    def __len__(self) -> int:
+        return len(self.hint)
+
+    def __getitem__(self, rows: slice) -> TargetMaps:
+        """Return the same of some targets."""
+        return TargetMaps(self.hint[rows], self.coords[rows], self.places[rows])
+
+    @classmethod
+    def of(cls, hints: np.ndarray, coords: np.ndarray, places: np.ndarray) -> TargetMaps:
+        """Take drawings (B, H, W, 3) uint8, canonical maps (B, h, w, 3), and u, v (B, H, W, 2 or 3)."""
+        place = torch.from_numpy(places[..., :2].astype(np.float32)).movedim(-1, 1)
+        head = (place.sum(1, keepdim=True) > 0).float()
+        return cls(
+            torch.from_numpy(hints.astype(np.float32) / 255).movedim(-1, 1),
+            torch.from_numpy(coords.astype(np.float32)).movedim(-1, 1),
+            torch.cat([place, head], 1),
+        )
 
 
 @dataclass(frozen=True)
@@ -103,28 +140,27 @@ class Batch:
     """(B,) in 0..1: decides the time step."""
     concepts: Tensor
     """(B, L) concept numbers, some dropped."""
-    hint: Tensor
-    """(B, 3, H, W) in 0..1."""
-    coords: Tensor
-    """(B, 3, h, w)."""
+    maps: TargetMaps
     face: Tensor
     """(B, 1, h, w): 1 on the face."""
     faces: FaceBatch
     rows: np.ndarray
     """(B,) rows of the targets."""
 
-    def first(self, n: int) -> tuple[FaceBatch, Tensor]:
-        """Return references and canonical maps of the first `n` people."""
-        faces = self.faces
-        return (
-            FaceBatch(faces.crops[:n], faces.coords[:n], faces.embeddings[:n], faces.weights[:n]),
-            self.coords[:n],
-        )
+    def first(self, n: int) -> tuple[FaceBatch, TargetMaps]:
+        """Return references and target maps of the first `n` people."""
+        return self.faces.each(lambda tensor: tensor[:n]), self.maps[:n]
 
 
-def without_alignment(faces: FaceBatch, coords: Tensor) -> tuple[FaceBatch, Tensor]:
-    """Canonical coordinates taken away from references and target, for ablations."""
-    return replace(faces, coords=torch.zeros_like(faces.coords)), torch.zeros_like(coords)
+def without_alignment(faces: FaceBatch, maps: TargetMaps) -> tuple[FaceBatch, TargetMaps]:
+    """Take canonical coordinates away from references and target, and with them the unwrapped heads."""
+    bare = replace(faces, coords=torch.zeros_like(faces.coords), textures=None)
+    return bare, replace(maps, coords=torch.zeros_like(maps.coords))
+
+
+def without_textures(faces: FaceBatch, maps: TargetMaps) -> tuple[FaceBatch, TargetMaps]:
+    """Take the unwrapped heads away: references are read as tokens alone."""
+    return replace(faces, textures=None), maps
 
 
 def face_batch(people: PreparedPeople, rows: np.ndarray) -> FaceBatch:
@@ -134,6 +170,7 @@ def face_batch(people: PreparedPeople, rows: np.ndarray) -> FaceBatch:
         coords=torch.from_numpy(np.moveaxis(people.crop_coords[rows], -1, -3).astype(np.float32) / 255),
         embeddings=torch.from_numpy(people.embedding[rows]),
         weights=torch.ones(rows.shape),
+        textures=signed_textures(people.texture[rows]),
     )
 
 
@@ -175,8 +212,7 @@ def draw_batch(
         noise=torch.randn(latents.shape, generator=generator),
         uniform=torch.rand(size, generator=generator),
         concepts=torch.from_numpy(concepts),
-        hint=torch.from_numpy(people.hint[target].transpose(0, 3, 1, 2).astype(np.float32) / 255),
-        coords=torch.from_numpy(people.coords[target].transpose(0, 3, 1, 2).astype(np.float32)),
+        maps=people.maps(target),
         face=torch.from_numpy(people.face[target][:, None].astype(np.float32)),
         faces=face_batch(people, references),
         rows=target,

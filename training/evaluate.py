@@ -16,21 +16,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
 
 from ..faces.analyzer import FaceAnalyzer
 from ..landmarks.canonical import canonical_map
 from ..landmarks.draw import draw
 from ..landmarks.fit import fit_face, fit_faces
 from ..landmarks.generate import generate
+from ..landmarks.head import HeadSurface
 from ..landmarks.model import FaceModel
 from ..models import checkpoint
 from ..models.tokens import FaceBatch
-from .batches import PreparedPeople, face_batch, to_signed, without_alignment
+from .batches import PreparedPeople, TargetMaps, face_batch, to_signed, without_alignment, without_textures
 from .losses import SmallRecognizer, aligned_crops
 from .prepare import embed
+from .ship import read_average
 from .synthetic.dataset import load_shards
-from .system import TinyCodec as Codec
 from .system import TinySystem, tiny
 from .trainer import to_bytes
 
@@ -40,19 +40,11 @@ TARGET, REFERENCES, HELD_OUT = 1, (2, 3, 4, 5), (0, 6, 7)
 
 def load_shipped(folder: Path = tiny.ASSETS) -> TinySystem:
     """Read both files of the tiny model into one system, float32."""
-    base_file, net_file = folder / tiny.BASE_FILE.name, folder / tiny.HIFI_NET_FILE.name
-    base = tiny.base_config(base_file)
-    weights = {k: v.float() for k, v in load_file(str(base_file)).items()}
-
-    def part(prefix: str) -> dict[str, torch.Tensor]:
-        return {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
-
-    codec = Codec(base.latent_channels, base.codec_width)
-    codec.load_state_dict(part("codec."))
-    system = TinySystem(base, checkpoint.read_metadata(net_file).config, codec)
-    system.unet.load_state_dict(part("diffusion_model."))
-    system.words.load_state_dict(part("words."))
-    system.portrait.load_state_dict(checkpoint.load(net_file, dtype=torch.float32).state_dict())
+    base = tiny.base_config(folder / tiny.BASE_FILE.name)
+    weights, codec, _ = read_average(folder)
+    config = checkpoint.read_metadata(folder / tiny.HIFI_NET_FILE.name).config
+    system = TinySystem(base, config, codec)
+    system.load_state_dict(weights, strict=False)
     return system.eval()
 
 
@@ -124,10 +116,11 @@ class Trial:
             found,
         )
 
-    def landmarks(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Points (P, 72, 3), drawings and maps, of the shape fitted to the first `count` references."""
+    def landmarks(self, count: int) -> tuple[np.ndarray, TargetMaps]:
+        """Points (P, 72, 3) and their maps, of the shape fitted to the first `count` references."""
         model = FaceModel.load()
-        points, hints, maps = [], [], []
+        surface = HeadSurface.of(model)
+        points, hints, maps, places = [], [], [], []
         for i, found in enumerate(self.reference_points):
             seen = [f for f in found[:count] if f is not None] or [f for f in found if f is not None]
             shape = fit_faces(seen, None, model, calibrated=False)[0].shape if seen else None
@@ -135,7 +128,8 @@ class Trial:
             points.append(made.points[0])
             hints.append(draw(made, "mesh72")[0])
             maps.append(canonical_map(made.points[0] / 8, 16, 16, model))
-        return np.stack(points), np.stack(hints), np.stack(maps)
+            places.append(surface.place_map(made.points[0], 128, 128))
+        return np.stack(points), TargetMaps.of(np.stack(hints), np.stack(maps), np.stack(places))
 
 
 @dataclass(frozen=True)
@@ -153,14 +147,14 @@ def paint(
     count: int,
     steps: int = 8,
     cfg: float = 2.5,
-    change: Callable[[FaceBatch, torch.Tensor], tuple[FaceBatch, torch.Tensor]] | None = None,
+    change: Callable[[FaceBatch, TargetMaps], tuple[FaceBatch, TargetMaps]] | None = None,
     batch: int = 20,
 ) -> Painted:
     """Paint every person once, from `count` references; 0: the base alone, which is the floor.
 
-    ``change`` may alter references and canonical map, for ablations. Noise depends on the person alone.
+    ``change`` may alter references and target maps, for ablations. Noise depends on the person alone.
     """
-    points, hints, maps = trial.landmarks(max(count, 1))
+    points, maps = trial.landmarks(max(count, 1))
     people, made, start = trial.people, [], time.perf_counter()
     for k in range(0, len(trial.rows), batch):
         rows = trial.rows[k : k + batch]
@@ -176,12 +170,10 @@ def paint(
         if count == 0:
             made.append(to_bytes(system.sample(noise, concepts, steps=steps, cfg=cfg)))
             continue
-        hint = torch.from_numpy(hints[k : k + batch].transpose(0, 3, 1, 2).astype(np.float32) / 255)
-        coords = torch.from_numpy(maps[k : k + batch].transpose(0, 3, 1, 2).astype(np.float32))
-        faces = face_batch(people, rows[:, list(REFERENCES[:count])])
+        faces, shown = face_batch(people, rows[:, list(REFERENCES[:count])]), maps[k : k + batch]
         if change is not None:
-            faces, coords = change(faces, coords)
-        made.append(to_bytes(system.sample(noise, concepts, hint, coords, faces, steps, cfg)))
+            faces, shown = change(faces, shown)
+        made.append(to_bytes(system.sample(noise, concepts, shown, faces, steps, cfg)))
     return Painted(np.concatenate(made), points, (time.perf_counter() - start) / len(trial.rows))
 
 
@@ -255,6 +247,7 @@ def evaluate(
     painted |= {str(n): paint(system, trial, n, steps, cfg) for n in counts}
     most = str(counts[-1])
     painted["unaligned"] = paint(system, trial, counts[-1], steps, cfg, without_alignment)
+    painted["tokens"] = paint(system, trial, counts[-1], steps, cfg, without_textures)
     people, rows = trial.people, trial.rows
     figures: dict[str, object] = {"people": len(trial.rows)}
     for judge in judges:
@@ -276,6 +269,7 @@ def evaluate(
             "ratio_4_over_1": round(float(scores[most].mean() / scores[str(counts[0])].mean()), 3),
             "copying_gap": mean_and_error(to_references - scores[most]),
             "coordinates_removed_at_sampling": mean_and_error(scores["unaligned"]),
+            "textures_removed_at_sampling": mean_and_error(scores["tokens"]),
         }
     figures |= control(painted[most], trial, analyzer)
     figures["seconds_per_image"] = round(painted[most].seconds, 3)

@@ -44,6 +44,23 @@ def weighted_v_loss(
     return ((out - v).square() * place * time * channel.view(1, -1, 1, 1)).mean()
 
 
+def texture_loss(laid: Tensor, picture: Tensor, doubt: float = 0.3) -> Tensor:
+    """Teach the refiner which reference to believe: the laid-on head should look like the target. *Ours*.
+
+    Being certain of a colour costs its error, being uncertain costs ``doubt``.
+
+    Parameters
+    ----------
+    laid : Tensor
+        (B, 5, H, W) from `models.texture.lay_on`: colours times certainty, certainty, head.
+    picture : Tensor
+        (B, 3, H, W) the target in -1..1.
+    """
+    colours, certainty, head = laid[:, :3], laid[:, 3:4], laid[:, 4:]
+    error = (colours - certainty * picture).abs().mean(1, keepdim=True) + doubt * (1 - certainty)
+    return (error * head).sum() / head.sum().clamp_min(1)
+
+
 def _pyramid(width: int) -> nn.Sequential:
     """Return layers from (B, 3, 64, 64) to (B, 4 * width, 4, 4), for networks that read small face crops."""
     layers: list[nn.Module] = []

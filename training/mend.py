@@ -41,8 +41,7 @@ def repaint(
         made = system.sample(
             noisy,
             batch.concepts,
-            batch.hint,
-            batch.coords,
+            batch.maps,
             batch.faces,
             OWN_STEPS,
             cfg,

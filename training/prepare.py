@@ -21,6 +21,7 @@ from ..faces.runtime import onnx_session, unpacked_onnx
 from ..landmarks.canonical import canonical_map, crop_canonical_map
 from ..landmarks.draw import draw
 from ..landmarks.generate import generate
+from ..landmarks.head import HeadSurface
 from ..landmarks.model import FaceModel
 from ..landmarks.names import five_points
 from .synthetic.damage import damage
@@ -30,6 +31,8 @@ DAMAGED = 0.6
 """Share of the pictures that are spoiled where they serve as references; as targets they never are."""
 SHAPE_NOISE = 0.35
 """Deviation of the noise on identity coefficients: a fit from references is never exact."""
+READING_NOISE = 0.012
+"""Deviation of the landmarks at which a reference is unwrapped, interocular distances: as of Face Mesh."""
 
 
 @lru_cache(maxsize=1)
@@ -74,16 +77,18 @@ def matted_crop(image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, size: i
     return (cv2.resize(matted, (size, size), interpolation=cv2.INTER_AREA) + 0.5).astype(np.uint8)
 
 
-def prepare_shard(job: tuple[str, str, str, int]) -> str:
+def prepare_shard(job: tuple[str, str, str, int, int]) -> str:
     """Prepare one shard of `synthetic.dataset.synthesize`.
 
     Parameters
     ----------
     job : tuple
-        Shard to read, file to write, SFace's file, side of crops in px.
+        Shard to read, file to write, SFace's file, sides of crops and of unwrapped heads in px.
     """
-    source, target, recognizer, crop_size = job
-    data, model = np.load(source), FaceModel.load()
+    source, target, recognizer, crop_size, texture_size = job
+    # Read once: an open archive reads a whole array at every access.
+    data, model = dict(np.load(source)), FaceModel.load()
+    surface = HeadSurface.of(model)
     size = data["image"].shape[1]
     rows: dict[str, list[np.ndarray]] = {}
     for i in range(len(data["image"])):
@@ -105,6 +110,8 @@ def prepare_shard(job: tuple[str, str, str, int]) -> str:
             place[1] * np.exp(rng.normal() * 0.01),
         )
         small = noisy.points[0] * (1 / LATENT)
+        unit = float(data["scale"][i])
+        found = exact.points[0] + rng.normal(size=exact.points[0].shape) * READING_NOISE * unit
         row = {
             "damaged": np.bool_(spoiled),
             "crop": matted_crop(reference, mask, matrix, crop_size),
@@ -112,7 +119,9 @@ def prepare_shard(job: tuple[str, str, str, int]) -> str:
             .round()
             .astype(np.uint8),
             "embedding": embed(reference, points, recognizer),
+            "texture": surface.unwrap(reference, mask, found, texture_size),
             "hint": draw(noisy, "mesh72")[0],
+            "places": surface.place_map(noisy.points[0], size, size)[..., :2].astype(np.float16),
             "coords": canonical_map(small, size // LATENT, size // LATENT, model).astype(np.float16),
             "face": canonical_map(exact.points[0] / LATENT, size // LATENT, size // LATENT, model)[
                 ..., 2
@@ -126,7 +135,9 @@ def prepare_shard(job: tuple[str, str, str, int]) -> str:
     return target
 
 
-def prepare(folder: Path, recognizer: Path, crop_size: int = 96, processes: int = 1) -> Iterator[Path]:
+def prepare(
+    folder: Path, recognizer: Path, crop_size: int = 96, texture_size: int = 128, processes: int = 1
+) -> Iterator[Path]:
     """Prepare every shard of a data set that is not prepared yet; files go to ``FOLDER/prepared``.
 
     Parameters
@@ -137,6 +148,8 @@ def prepare(folder: Path, recognizer: Path, crop_size: int = 96, processes: int 
         SFace's ONNX file.
     crop_size : int
         Side of the references' crops, px.
+    texture_size : int
+        Side of the unwrapped heads, px.
     processes : int
         How many at once.
 
@@ -153,7 +166,7 @@ def prepare(folder: Path, recognizer: Path, crop_size: int = 96, processes: int 
     out.mkdir(exist_ok=True)
     shards = sorted(folder.glob("shard-*[0-9].npz"))
     jobs = [
-        (str(s), str(out / s.name), str(recognizer), crop_size)
+        (str(s), str(out / s.name), str(recognizer), crop_size, texture_size)
         for s in shards
         if not (out / s.name).is_file()
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = Path(__file__).parent / "recipes"
+TEXTURE_PICTURES = 4
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Recipe:
     from step ``extra_losses_from`` on; every ``own_every`` steps they act instead on what the model
     predicts on its way of painting ``own_pictures`` of the batch from noise alone, with guidance ``own_cfg``:
     there all likeness comes from the references. Gradients are larger there, so ``own_weight`` is a factor.
+    ``texture_loss`` acts on the fused unwrapped heads of ``TEXTURE_PICTURES`` people of each batch.
+    ``base_alone``: what another run gives to start from is its base; the identity parts start anew.
     ``alignment`` false takes all canonical coordinates away, for ablations. ``network`` changes fields of the
     tiny `HiFiNetConfig`.
     """
@@ -50,12 +53,14 @@ class Recipe:
     face_weight: float = 2.0
     channel_power: float = 0.7
     zero_start: float = 0.0
+    base_alone: bool = False
     word_dropout: float = 0.12
     reference_counts: tuple[float, ...] = (0.3, 0.25, 0.2, 0.2, 0.05)
     identity_loss: float = 0.0
     identity_share: float = 0.25
     identity_max_noise: float = 0.5
     landmark_loss: float = 0.0
+    texture_loss: float = 0.0
     extra_losses_from: int = 0
     own_pictures: int = 0
     own_every: int = 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..models import checkpoint
@@ -115,14 +115,16 @@ def save_untrained(folder: Path, seed: int = 0) -> None:
 
 
 def read_average(run: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
-    """Averaged weights, codec and step of a training run's folder.
+    """Averaged weights, codec and step of a training run's folder, or of a folder with the shipped files.
 
     Raises
     ------
     FileNotFoundError
-        If the folder holds no checkpoint.
+        If the folder holds neither.
     """
     path = run / "checkpoint.safetensors"
+    if (run / tiny.BASE_FILE.name).is_file():
+        return _read_shipped(run)
     if not path.is_file():
         raise FileNotFoundError(f"{run}: no checkpoint.safetensors; train first with 'hifi-portrait train'.")
     with safe_open(str(path), "pt") as file:
@@ -132,6 +134,24 @@ def read_average(run: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
     codec = TinyCodec(len(codec_state["to_latent.weight"]), len(codec_state.get("mend.first.weight", ())))
     codec.load_state_dict(codec_state)
     return {k[8:]: v for k, v in stored.items() if k.startswith("average/")}, codec, step
+
+
+def _read_shipped(folder: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
+    base_file = folder / tiny.BASE_FILE.name
+    config = tiny.base_config(base_file)
+    codec, average, codec_state = TinyCodec(config.latent_channels, config.codec_width), {}, {}
+    names = {"diffusion_model": "unet", "words": "words"}
+    for key, value in load_file(str(base_file)).items():
+        part, rest = key.split(".", 1)
+        if part == "codec":
+            codec_state[rest] = value.float()
+        else:
+            average[f"{names[part]}.{rest}"] = value.float()
+    codec.load_state_dict(codec_state)
+    portrait = checkpoint.load(folder / tiny.HIFI_NET_FILE.name, dtype=torch.float32)
+    average |= {f"portrait.{k}": v for k, v in portrait.state_dict().items()}
+    step = int(json.loads(tiny.read_base_metadata(base_file).get("provenance", "{}")).get("steps", 0))
+    return average, codec, step
 
 
 def ship_run(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..models.config import HiFiNetConfig
 from ..models.portrait import HiFiPortrait, build
 from ..models.tokens import FaceBatch
+from .batches import TargetMaps
 from .host import add_comfyui_to_path
 
 add_comfyui_to_path()
@@ -70,8 +71,7 @@ class TinySystem(nn.Module):
         x: Tensor,
         time: Tensor,
         concepts: Tensor,
-        hint: Tensor | None = None,
-        coords: Tensor | None = None,
+        maps: TargetMaps | None = None,
         faces: FaceBatch | None = None,
     ) -> Tensor:
         """Predict v.
@@ -84,7 +84,7 @@ class TinySystem(nn.Module):
             (B,) time steps 0..999.
         concepts : Tensor
             (B, L).
-        hint, coords, faces
+        maps, faces
             Of the first B' <= B samples; the others are painted by the base alone. None: all are.
 
         Returns
@@ -95,10 +95,12 @@ class TinySystem(nn.Module):
         context, y = self.conditions(concepts)
         options: dict[str, Any] = {}
         if faces is not None:
-            assert hint is not None
-            n = len(hint)
+            assert maps is not None
+            n = len(maps)
             tokens, detail = self.portrait.refiner(faces)
-            residuals = self.portrait.hifi_net(x[:n], hint, time[:n], tokens, y[:n], coords, detail)
+            residuals = self.portrait.hifi_net(
+                x[:n], maps.hint, time[:n], tokens, y[:n], maps.coords, detail, places=maps.places
+            )
             spare = len(x) - n
             down = [F.pad(r, (0, 0, 0, 0, 0, 0, 0, spare)) for r in residuals.down]
             middle = F.pad(residuals.mid, (0, 0, 0, 0, 0, 0, 0, spare))
@@ -128,8 +130,7 @@ class TinySystem(nn.Module):
         self,
         noise: Tensor,
         concepts: Tensor,
-        hint: Tensor | None = None,
-        coords: Tensor | None = None,
+        maps: TargetMaps | None = None,
         faces: FaceBatch | None = None,
         steps: int = 8,
         cfg: float = 2.0,
@@ -152,7 +153,7 @@ class TinySystem(nn.Module):
                 continue
             time = torch.full((len(x),), now)
             with torch.set_grad_enabled(number == learn_at):
-                v = self(x, time, concepts, hint, coords, faces)
+                v = self(x, time, concepts, maps, faces)
             if cfg != 1.0:
                 with torch.no_grad():
                     free = self(x, time, nothing)

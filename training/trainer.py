@@ -17,10 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..models.config import HiFiNetConfig
+from ..models.texture import lay_on
 from ..models.tokens import FaceBatch
-from .batches import Batch, PreparedPeople, draw_batch, face_batch, to_signed, without_alignment
-from .losses import IdentityLoss, LandmarkLoss, weighted_v_loss
-from .recipe import Recipe
+from .batches import Batch, PreparedPeople, TargetMaps, draw_batch, face_batch, to_signed, without_alignment
+from .losses import IdentityLoss, LandmarkLoss, texture_loss, weighted_v_loss
+from .recipe import TEXTURE_PICTURES, Recipe
 from .ship import read_average
 from .system import TinyCodec as Codec
 from .system import TinySystem, tiny
@@ -137,6 +138,8 @@ class Trainer:
         self.system.codec.load_state_dict(codec.state_dict())
         ours = self.system.state_dict()
         known = {k: v for k, v in average.items() if k in ours and ours[k].shape == v.shape}
+        if self.recipe.base_alone:
+            known = {k: v for k, v in known.items() if not k.startswith("portrait.")}
         if not any(k.startswith("unet.") for k in known):
             raise ValueError(f"{run}: its base has other sizes; start from a run of the same base")
         self.system.load_state_dict(known, strict=False)
@@ -208,8 +211,8 @@ class Trainer:
         x, v, alpha = self.system.noisy(batch.latents, batch.noise, time)
         n = 0 if base_phase else size - round(size * recipe.base_only)
         if n:
-            faces, coords = self._references(batch, n)
-            out = self.system(x, time, batch.concepts, batch.hint[:n], coords, faces)
+            faces, maps = self._references(batch, n)
+            out = self.system(x, time, batch.concepts, maps, faces)
         else:
             out = self.system(x, time, batch.concepts)
         diffusion = weighted_v_loss(
@@ -220,12 +223,24 @@ class Trainer:
             for name, weight, value in self._picture_losses(batch, n, x, out, alpha):
                 total = total + weight * value
                 parts[name] = float(value.detach())
+        if n and recipe.texture_loss and faces.textures is not None:
+            value = self._texture_loss(batch, min(n, TEXTURE_PICTURES))
+            total = total + recipe.texture_loss * value
+            parts["texture"] = float(value.detach())
         return total, parts
 
-    def _references(self, batch: Batch, n: int) -> tuple[FaceBatch, Tensor]:
-        """Return references and canonical maps of the first `n` people, as the recipe's ablation has them."""
-        faces, coords = batch.first(n)
-        return (faces, coords) if self.recipe.alignment else without_alignment(faces, coords)
+    def _texture_loss(self, batch: Batch, n: int) -> Tensor:
+        faces, maps = batch.first(n)
+        fusion = self.system.portrait.refiner.texture
+        assert fusion is not None
+        assert faces.textures is not None
+        fused = fusion(faces.textures, (faces.weights / faces.weights.sum(1, keepdim=True)).log())
+        return texture_loss(lay_on(fused, maps.places), to_signed(self.people.image[batch.rows[:n]]))
+
+    def _references(self, batch: Batch, n: int) -> tuple[FaceBatch, TargetMaps]:
+        """Return references and target maps of the first `n` people, as the recipe's ablation has them."""
+        faces, maps = batch.first(n)
+        return (faces, maps) if self.recipe.alignment else without_alignment(faces, maps)
 
     def _picture_losses(
         self, batch: Batch, n: int, x: Tensor, out: Tensor, alpha: Tensor
@@ -264,13 +279,12 @@ class Trainer:
 
     def _own_latents(self, batch: Batch, n: int) -> Tensor:
         """Clean latents predicted on the way of painting `n` people from noise; gradients at that step."""
-        faces, coords = self._references(batch, n)
+        faces, maps = self._references(batch, n)
         step = int(np.random.default_rng([self.recipe.seed, 7, self.step]).integers(2, OWN_STEPS - 1))
         return self.system.sample(
             batch.noise[:n],
             batch.concepts[:n],
-            batch.hint[:n],
-            coords,
+            maps,
             faces,
             OWN_STEPS,
             self.recipe.own_cfg,
@@ -317,7 +331,7 @@ class Trainer:
             if self.step % 50 == 0:
                 means = {
                     k: round(float(np.mean([w[k] for w in window if k in w])), 4)
-                    for k in ("v", "identity", "own identity", "landmarks")
+                    for k in ("v", "identity", "own identity", "landmarks", "texture")
                     if any(k in w for w in window)
                 }
                 pace = (time.monotonic() - start) / (self.step - first)
@@ -342,14 +356,12 @@ class Trainer:
         size = (people, *self.people.latents.shape[1:])
         noise = torch.randn(size, generator=torch.Generator().manual_seed(0))
         concepts = torch.from_numpy(data.concepts[target])
-        hint = torch.from_numpy(data.hint[target].transpose(0, 3, 1, 2).astype(np.float32) / 255)
-        coords = torch.from_numpy(data.coords[target].transpose(0, 3, 1, 2).astype(np.float32))
         columns = [data.crop[references[:, i]] for i in range(4)]
         columns = [np.stack([cv2.resize(c, (128, 128)) for c in column]) for column in columns]
         columns.append(data.hint[target])
         made = [self.system.sample(noise, concepts)]
         made += [
-            self.system.sample(noise, concepts, hint, coords, face_batch(data, references[:, :n]))
+            self.system.sample(noise, concepts, data.maps(target), face_batch(data, references[:, :n]))
             for n in (1, 4)
         ]
         columns += [to_bytes(m) for m in made] + [data.image[target]]

@@ -254,7 +254,7 @@ def test_shipped_files_paint_what_the_run_paints(people, tmp_path):
     trainer.averaged()
     noise = torch.randn(2, 16, 16, 16, generator=torch.Generator().manual_seed(0))
     batch = draw_batch(people, 0, 0, 2, (0, 1.0), 0.0)
-    arguments = (noise, batch.concepts, batch.hint, batch.coords, batch.faces, 2)
+    arguments = (noise, batch.concepts, batch.maps, batch.faces, 2)
     a, b = (s.sample(*arguments) for s in (system, trainer.system))
     assert (a - b).abs().max() < 0.02, "float16 rounding"
     assert read_average(tmp_path / "run")[2] == 3
