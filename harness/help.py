@@ -89,7 +89,7 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "HiFiPortraitSaveIdentity": (
-        "Keeps an identity as a small file in `models/hifi_portrait/identities`. It holds no photos, but it does describe a real person's face: share it only with that person's consent.",
+        "Keeps an identity as a small file in `models/hifi_portrait/identities`. It holds no photos, but it describes a real person's face; with the tiny model it even holds the face's colours, unwrapped. Share it only with that person's consent.",
         (
             ("the name is refused", "Use letters, digits, blanks, - _ ( ) and the full stop; no folders."),
             ("Load Identity does not list it", "Press **R** in ComfyUI: lists are read again."),

@@ -302,7 +302,7 @@ class HiFiNet(nn.Module):
         if self.texture_embedding is not None and detail is not None and detail.texture is not None:
             if places is None:
                 raise ValueError("HiFi-Net: a texture needs the map of the target's head (places)")
-            texture = self.texture_embedding(detail.texture.to(encoded.dtype), places)
+            texture, _ = self.texture_embedding(detail.texture.to(encoded.dtype), places, hint)
         return Prepared(encoded, texture, identity, tuple(fusion))
 
     def step(

@@ -8,6 +8,8 @@ tells, place by place, whom to believe, and the fused head is looked up at every
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -79,8 +81,25 @@ class TextureFusion(nn.Module):
         )
 
 
+class _Residual(nn.Module):
+    """Residual block, ``(B, C, h, w)`` to the same."""
+
+    def __init__(self, channels: int, config: HiFiNetConfig, layers: Layers) -> None:
+        super().__init__()
+        self.norm = layers.group_norm(math.gcd(channels, config.norm_groups), channels)
+        self.conv1 = layers.conv(channels, channels, 3)
+        self.conv2 = layers.conv(channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+
+
 class TextureEncoder(nn.Module):
-    """Lays a fused head on the target and encodes it, ``(B, 4, R, R)`` to ``(B, C0, h, w)``."""
+    """Lays a fused head on the target and drafts the picture's latents from it.
+
+    The draft is what the latents are expected to be. It is trained as such (`training.losses.draft_loss`), so
+    that what the references tell reaches the base at once, and not only by way of the diffusion loss.
+    """
 
     SIDE = 8
     """Pixels of the picture per latent pixel."""
@@ -88,11 +107,17 @@ class TextureEncoder(nn.Module):
     def __init__(self, config: HiFiNetConfig, layers: Layers) -> None:
         super().__init__()
         width = config.texture_encoder_width
-        self.conv_in = layers.conv((TEXTURE_CHANNELS + 1) * self.SIDE**2, width, 3)
-        self.conv = layers.conv(width, width, 3)
-        self.conv_out = layers.conv(width, config.block_out_channels[0], 3, zero=True)
+        self.conv_in = layers.conv((TEXTURE_CHANNELS + 1 + config.hint_channels) * self.SIDE**2, width, 1)
+        self.before = _Residual(width, config, layers)
+        self.conv_down = layers.conv(width, width, 3, stride=2)
+        self.coarse = nn.ModuleList([_Residual(width, config, layers) for _ in range(2)])
+        self.after = _Residual(width, config, layers)
+        self.to_draft = layers.conv(width, config.latent_channels, 3)
+        self.conv_out = layers.conv(
+            width + config.latent_channels, config.block_out_channels[0], 1, zero=True
+        )
 
-    def forward(self, texture: Tensor, places: Tensor) -> Tensor:
+    def forward(self, texture: Tensor, places: Tensor, hint: Tensor) -> tuple[Tensor, Tensor]:
         """Encode.
 
         Parameters
@@ -102,10 +127,23 @@ class TextureEncoder(nn.Module):
         places
             ``(B, 3, 8h, 8w)``: place of the unwrapped head that each pixel of the target shows, and 1 on the
             head.
+        hint
+            ``(B, 3, 8h, 8w)`` landmark drawing, 0..1.
+
+        Returns
+        -------
+        tuple
+            ``(B, C0, h, w)`` for the trunk, and the draft ``(B, latent_channels, h, w)``.
         """
         laid = lay_on(texture.expand(len(places), -1, -1, -1), places)
-        x = F.silu(self.conv_in(F.pixel_unshuffle(laid, self.SIDE)))
-        return self.conv_out(x + F.silu(self.conv(x)))
+        pixels = torch.cat([laid, hint.to(laid.dtype)], 1)
+        x = self.before(self.conv_in(F.pixel_unshuffle(pixels, self.SIDE)))
+        coarse = self.conv_down(F.silu(x))
+        for block in self.coarse:
+            coarse = block(coarse)
+        x = self.after(x + F.interpolate(coarse, size=x.shape[-2:], mode="nearest"))
+        draft = self.to_draft(F.silu(x))
+        return self.conv_out(torch.cat([x, draft], 1)), draft
 
 
 def lay_on(texture: Tensor, places: Tensor) -> Tensor:

@@ -159,7 +159,7 @@ def convert_instantid(
     projection, attention = _read_adapter(adapter)
     config = instantid_config(trunk, projection, controlnet.name, adapter.name)
     if not extra_layers:
-        config = replace(config, detail_channels=0)
+        config = replace(config, detail_channels=0, texture_size=0)
     state = {f"hifi_net.{k}": v for k, v in trunk.items()}
     state |= {f"refiner.image_proj.{k}": v for k, v in projection.items()}
     state |= {f"identity_attention.{k}": v for k, v in attention.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = Path(__file__).parent / "recipes"
-TEXTURE_PICTURES = 4
+DRAFT_PICTURES = 4
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Recipe:
     from step ``extra_losses_from`` on; every ``own_every`` steps they act instead on what the model
     predicts on its way of painting ``own_pictures`` of the batch from noise alone, with guidance ``own_cfg``:
     there all likeness comes from the references. Gradients are larger there, so ``own_weight`` is a factor.
-    ``texture_loss`` acts on the fused unwrapped heads of ``TEXTURE_PICTURES`` people of each batch.
+    ``texture_loss`` and ``draft_loss`` act on the fused unwrapped heads and on the drafts of
+    ``DRAFT_PICTURES`` people of each batch; for the first ``draft_steps`` nothing else is trained, on all of
+    the batch, with the identity loss on ``draft_identities`` drafts.
     ``base_alone``: what another run gives to start from is its base; the identity parts start anew.
     ``alignment`` false takes all canonical coordinates away, for ablations. ``network`` changes fields of the
     tiny `HiFiNetConfig`.
@@ -61,6 +63,9 @@ class Recipe:
     identity_max_noise: float = 0.5
     landmark_loss: float = 0.0
     texture_loss: float = 0.0
+    draft_loss: float = 0.0
+    draft_steps: int = 0
+    draft_identities: int = 0
     extra_losses_from: int = 0
     own_pictures: int = 0
     own_every: int = 1

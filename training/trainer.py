@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,8 +21,8 @@ from ..models.config import HiFiNetConfig
 from ..models.texture import lay_on
 from ..models.tokens import FaceBatch
 from .batches import Batch, PreparedPeople, TargetMaps, draw_batch, face_batch, to_signed, without_alignment
-from .losses import IdentityLoss, LandmarkLoss, texture_loss, weighted_v_loss
-from .recipe import TEXTURE_PICTURES, Recipe
+from .losses import IdentityLoss, LandmarkLoss, draft_loss, texture_loss, weighted_v_loss
+from .recipe import DRAFT_PICTURES, Recipe
 from .ship import read_average
 from .system import TinyCodec as Codec
 from .system import TinySystem, tiny
@@ -30,6 +31,14 @@ CHECKPOINT = "checkpoint.safetensors"
 OWN_STEPS = 8
 """Steps in which pictures for ``own_pictures`` are painted, as at inference."""
 Log = Callable[[str], None]
+
+
+class Part(NamedTuple):
+    """One part of the loss."""
+
+    name: str
+    weight: float
+    value: Tensor
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -204,6 +213,8 @@ class Trainer:
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Loss of one batch and its parts."""
         recipe = self.recipe
+        if self.step < recipe.draft_steps:
+            return self._sum(self._draft_losses(batch, len(batch.latents), recipe.draft_identities))
         base_phase = self.step < recipe.base_steps
         size = len(batch.latents)
         last = len(self.system.signal) - 1
@@ -218,35 +229,53 @@ class Trainer:
         diffusion = weighted_v_loss(
             out, v, batch.face, alpha, self.channel, recipe.face_weight, recipe.snr_limit
         )
-        total, parts = diffusion, {"v": float(diffusion.detach())}
+        losses = [Part("v", 1.0, diffusion)]
         if n and self.step >= recipe.extra_losses_from:
-            for name, weight, value in self._picture_losses(batch, n, x, out, alpha):
-                total = total + weight * value
-                parts[name] = float(value.detach())
-        if n and recipe.texture_loss and faces.textures is not None:
-            value = self._texture_loss(batch, min(n, TEXTURE_PICTURES))
-            total = total + recipe.texture_loss * value
-            parts["texture"] = float(value.detach())
-        return total, parts
+            losses += self._picture_losses(batch, n, x, out, alpha)
+        if n and recipe.draft_loss and faces.textures is not None:
+            losses += self._draft_losses(batch, min(n, DRAFT_PICTURES), 0)
+        return self._sum(losses)
 
-    def _texture_loss(self, batch: Batch, n: int) -> Tensor:
-        faces, maps = batch.first(n)
+    @staticmethod
+    def _sum(losses: list[Part]) -> tuple[Tensor, dict[str, float]]:
+        total = torch.stack([weight * value for _, weight, value in losses]).sum()
+        return total, {name: float(value.detach()) for name, _, value in losses}
+
+    def _draft_losses(self, batch: Batch, n: int, identities: int) -> list[Part]:
+        """Losses on fused heads and drafts of the first `n` samples; likeness of so many drafts."""
+        recipe, (faces, maps) = self.recipe, batch.first(n)
         fusion = self.system.portrait.refiner.texture
-        assert fusion is not None
-        assert faces.textures is not None
+        encoder = self.system.portrait.hifi_net.texture_embedding
+        if fusion is None or encoder is None or faces.textures is None:
+            raise ValueError(f"recipe {recipe.name}: draft losses need a network with textures")
         fused = fusion(faces.textures, (faces.weights / faces.weights.sum(1, keepdim=True)).log())
-        return texture_loss(lay_on(fused, maps.places), to_signed(self.people.image[batch.rows[:n]]))
+        _, draft = encoder(fused, maps.places, maps.hint)
+        picture = to_signed(self.people.image[batch.rows[:n]])
+        found = [
+            Part("texture", recipe.texture_loss, texture_loss(lay_on(fused, maps.places), picture)),
+            Part("draft", recipe.draft_loss,
+                 draft_loss(draft, batch.latents[:n], batch.face[:n], self.channel, recipe.face_weight)),
+        ]  # fmt: skip
+        if identities and self.identity_loss is not None:
+            rows = batch.rows[:identities]
+            painted = self.system.codec.decode_linear(draft[:identities])
+            likeness = self.identity_loss(painted, self.people.points[rows], self._person(rows))
+            found.append(Part("identity", recipe.identity_loss, likeness))
+        return found
+
+    def _person(self, rows: np.ndarray) -> Tensor:
+        """(B, E) identities of the people in some pictures."""
+        return self.identities[torch.from_numpy(rows // self.people.pictures)]
 
     def _references(self, batch: Batch, n: int) -> tuple[FaceBatch, TargetMaps]:
         """Return references and target maps of the first `n` people, as the recipe's ablation has them."""
         faces, maps = batch.first(n)
         return (faces, maps) if self.recipe.alignment else without_alignment(faces, maps)
 
-    def _picture_losses(
-        self, batch: Batch, n: int, x: Tensor, out: Tensor, alpha: Tensor
-    ) -> list[tuple[str, float, Tensor]]:
-        """Losses on clean pictures predicted for some of the first `n` samples: name, weight, value."""
-        recipe, found = self.recipe, []
+    def _picture_losses(self, batch: Batch, n: int, x: Tensor, out: Tensor, alpha: Tensor) -> list[Part]:
+        """Losses on clean pictures predicted for some of the first `n` samples."""
+        recipe = self.recipe
+        found: list[Part] = []
         if not (recipe.identity_loss or recipe.landmark_loss):
             return []
         own = recipe.own_pictures > 0 and self.step % recipe.own_every == 0
@@ -265,16 +294,10 @@ class Trainer:
         painted = self.system.codec.decode_linear(clean)
         share = recipe.own_weight if own else 1.0
         if recipe.identity_loss and self.identity_loss is not None:
-            person = self.identities[torch.from_numpy(rows // self.people.pictures)]
-            found.append(
-                (
-                    "own identity" if own else "identity",
-                    recipe.identity_loss * share,
-                    self.identity_loss(painted, points, person),
-                )
-            )
+            likeness = self.identity_loss(painted, points, self._person(rows))
+            found.append(Part("own identity" if own else "identity", recipe.identity_loss * share, likeness))
         if recipe.landmark_loss and self.landmark_loss is not None:
-            found.append(("landmarks", recipe.landmark_loss * share, self.landmark_loss(painted, points)))
+            found.append(Part("landmarks", recipe.landmark_loss * share, self.landmark_loss(painted, points)))
         return found
 
     def _own_latents(self, batch: Batch, n: int) -> Tensor:
@@ -331,7 +354,7 @@ class Trainer:
             if self.step % 50 == 0:
                 means = {
                     k: round(float(np.mean([w[k] for w in window if k in w])), 4)
-                    for k in ("v", "identity", "own identity", "landmarks", "texture")
+                    for k in ("v", "identity", "own identity", "landmarks", "texture", "draft")
                     if any(k in w for w in window)
                 }
                 pace = (time.monotonic() - start) / (self.step - first)

@@ -100,7 +100,7 @@ def test_raw_embeddings_for_networks_that_read_them(references):
 
 
 def test_networks_without_detail(references):
-    network = build(replace(HiFiNetConfig.tiny(), detail_channels=0), seed=0)
+    network = build(replace(HiFiNetConfig.tiny(), detail_channels=0, texture_size=0), seed=0)
     identity = refine_faces(references, network)
     assert identity.detail.tokens.shape[1] == 0
 

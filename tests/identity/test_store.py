@@ -23,10 +23,11 @@ def test_what_is_saved_is_loaded(identity, tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["The person (2).safetensors"]
 
 
-def test_no_photo_is_in_the_file(identity, tmp_path):
+def test_only_what_is_documented_is_in_the_file(identity, tmp_path):
     with safe_open(str(save_identity(identity, tmp_path, "a")), "pt") as file:
         assert set(file.keys()) == {
-            "tokens", "detail.tokens", "detail.coords", "detail.bias", "embedding", "shape", "expression",
+            "tokens", "detail.tokens", "detail.coords", "detail.bias", "detail.texture", "embedding",
+            "shape", "expression",
         }  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Small networks with all weights random, and random inputs."""
 
+from dataclasses import replace
+
 import torch
 from hifi_portrait.models import FaceBatch, HiFiNetConfig, HiFiPortrait, build
 from torch import Tensor, nn
@@ -33,6 +35,9 @@ SMALL = HiFiNetConfig(
 )
 """An SDXL of the same shape, tiny."""
 
+TEXTURED = replace(SMALL, texture_size=16, texture_widths=(8, 12), texture_encoder_width=16)
+"""The same with unwrapped heads."""
+
 OTHER = HiFiNetConfig(
     **{
         **SMALL.__dict__,
@@ -64,7 +69,7 @@ def random_portrait(config: HiFiNetConfig, seed: int = 0, fusion_at_zero: bool =
     randomise(module, seed)
     if fusion_at_zero:
         for name, value in module.named_parameters():
-            if name.endswith("fusion.to_out.weight"):
+            if name.endswith("fusion.to_out.weight") or "texture_embedding.conv_out" in name:
                 value.zero_()
     return module
 
@@ -81,7 +86,18 @@ def random_faces(config: HiFiNetConfig, count: int, seed: int = 0) -> FaceBatch:
     coords[:, 2] = (coords[:, 2] > 0.3).float()
     coords[:, :2] *= coords[:, 2:]
     weights = 0.2 + torch.rand(count, generator=generator)
-    return FaceBatch(noise(count, 3, size, size), coords, noise(count, config.embedding_dim), weights)
+    crops, embeddings = noise(count, 3, size, size), noise(count, config.embedding_dim)
+    return FaceBatch(crops, coords, embeddings, weights, textures=random_textures(config, count, generator))
+
+
+def random_textures(config: HiFiNetConfig, count: int, generator: torch.Generator) -> Tensor | None:
+    """Return unwrapped heads of noise, a third of which nobody sees; None where a network reads none."""
+    size = config.texture_size
+    if not size:
+        return None
+    colours = torch.rand(count, 3, size, size, generator=generator) * 2 - 1
+    seen = (torch.rand(count, 1, size, size, generator=generator) * 1.5 - 0.5).clamp_min(0)
+    return torch.cat([colours, seen], 1)
 
 
 def random_inputs(
@@ -96,10 +112,14 @@ def random_inputs(
     coords = torch.rand((batch, 3, height, width), generator=generator)
     coords[:, 2] = (coords[:, 2] > 0.5).float()
     coords[:, :2] *= coords[:, 2:]
+    places = torch.rand((batch, 3, 8 * height, 8 * width), generator=generator)
+    places[:, 2] = (places[:, 2] > 0.5).float()
+    places[:, :2] *= places[:, 2:]
     return {
         "x": noise(batch, config.latent_channels, height, width),
         "hint": torch.rand((batch, 3, 8 * height, 8 * width), generator=generator),
         "timesteps": torch.rand(batch, generator=generator) * 999,
         "y": noise(batch, config.vector_dim),
         "coords": coords,
+        "places": places,
     }

@@ -24,11 +24,12 @@ SCALE = 0.8
 
 
 def controlnet_difference(config: HiFiNetConfig, height: int, width: int) -> float:
-    """HiFi-Net with fusion at its zero start against diffusers' ControlNet, with the same random weights."""
+    """HiFi-Net with what is ours at its zero start against diffusers' ControlNet, the same random weights."""
     portrait = random_portrait(config, seed=3, fusion_at_zero=True)
     reference = diffusers_controlnet(config).requires_grad_(False)
     state = portrait.hifi_net.state_dict()
-    reference.load_state_dict({k: v for k, v in state.items() if ".fusion." not in k}, strict=True)
+    trunk = {k: v for k, v in state.items() if ".fusion." not in k and "texture_embedding" not in k}
+    reference.load_state_dict(trunk, strict=True)
     inputs = random_inputs(config, 2, height, width)
     inputs["y"], added = added_conditions(config, inputs["y"])
     tokens, detail = portrait.refiner(random_faces(config, 3))

@@ -10,7 +10,7 @@ from hifi_portrait.models import DetailTokens, FaceBatch, HiFiNetConfig, HiFiPor
 from hifi_portrait.models.hifi_net import HiFiNet
 from hifi_portrait.models.layers import shrink_coordinates
 
-from tests.models.networks import OTHER, SMALL, random_faces, random_inputs
+from tests.models.networks import OTHER, SMALL, TEXTURED, random_faces, random_inputs
 from tests.models.parity import controlnet_difference, outputs_of, picked, relative_difference
 
 
@@ -27,7 +27,7 @@ def doubled(portrait, faces, inputs):
     return deepcopy(portrait).double(), faces, {k: v.double() for k, v in inputs.items()}
 
 
-@pytest.mark.parametrize("config", [SMALL, OTHER], ids=["sdxl-like", "other"])
+@pytest.mark.parametrize("config", [SMALL, OTHER, TEXTURED], ids=["sdxl-like", "other", "textured"])
 @pytest.mark.parametrize("size", [(16, 16), (12, 20)], ids=str)
 def test_trunk_equals_diffusers_controlnet(config, size):
     assert controlnet_difference(config, *size) <= 1e-5

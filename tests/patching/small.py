@@ -44,6 +44,9 @@ CONFIG = HiFiNetConfig(
     refiner_depth=1,
     refiner_head_channels=32,
     face_queries=2,
+    texture_size=32,
+    texture_widths=(8, 8),
+    texture_encoder_width=16,
 )
 """A HiFi-Net for `unet_config`: SDXL's layout at a tenth of its width and two transformer blocks of ten."""
 
@@ -139,6 +142,9 @@ def make_identity(network: HiFiPortrait, seed: int, faces: int = 2, **changes) -
         coords=place.expand(faces, -1, -1, -1),
         embeddings=embeddings,
         weights=torch.ones(faces),
+        textures=torch.rand(faces, 4, config.texture_size, config.texture_size, generator=generator)
+        if config.texture_size
+        else None,
     )
     with torch.no_grad():
         tokens, detail = network.refiner(batch)

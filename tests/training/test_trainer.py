@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from hifi_portrait.faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE
+from hifi_portrait.patching import tiny
 from hifi_portrait.patching.tiny_words import PADDING
 from hifi_portrait.training.batches import PreparedPeople, draw_batch
+from hifi_portrait.training.evaluate import load_shipped
 from hifi_portrait.training.landmark_regressor import load_regressor, train_regressor
 from hifi_portrait.training.losses import (
     IdentityLoss,
@@ -209,7 +211,7 @@ def test_jittered_crops_know_where_the_landmarks_went(people):
 def test_a_run_starts_with_the_base_of_another(people, tmp_path):
     first = make(people, tmp_path / "base", replace(RECIPE, base_steps=10**6))
     first.run()
-    recipe = replace(RECIPE, freeze_base=True, steps=2, network=(("detail_channels", 0),))
+    recipe = replace(RECIPE, freeze_base=True, steps=2, network=(("detail_channels", 0), ("texture_size", 0)))
     second = make(people, tmp_path / "identity", recipe, start_from=tmp_path / "base")
     first.averaged()
     wanted = first.system.unet.state_dict()
@@ -219,13 +221,59 @@ def test_a_run_starts_with_the_base_of_another(people, tmp_path):
     assert torch.equal(second.people.latents, first.people.latents)
 
 
+def test_identity_parts_can_start_anew_on_the_base_of_another_run(people, tmp_path):
+    first = make(people, tmp_path / "first", replace(RECIPE, steps=2))
+    first.run()
+    again = make(people, tmp_path / "again", start_from=tmp_path / "first").system.state_dict()
+    bare = make(
+        people, tmp_path / "bare", replace(RECIPE, base_alone=True, seed=5), start_from=tmp_path / "first"
+    ).system.state_dict()
+    first.averaged()
+    for name, value in first.system.state_dict().items():
+        assert torch.equal(again[name], value), name
+        if name.startswith(("unet.", "words.")):
+            assert torch.equal(bare[name], value), name
+    drawn = "portrait.refiner.image_proj.latents"
+    assert not torch.equal(bare[drawn], again[drawn])
+
+
+def test_a_run_starts_with_the_shipped_files(people, tmp_path):
+    ours = make(people, tmp_path / "run", start_from=tiny.ASSETS).system
+    shipped = load_shipped()
+    for name, value in shipped.unet.state_dict().items():
+        assert torch.equal(ours.unet.state_dict()[name], value), name
+    for name, value in shipped.portrait.state_dict().items():
+        assert torch.equal(ours.portrait.state_dict()[name], value), name
+
+
+def test_drafts_are_learned_first_and_by_nothing_else(people, sface, tmp_path):
+    recipe = replace(
+        RECIPE, steps=40, batch=4, learning_rate=4e-3, draft_steps=40, draft_loss=1.0, texture_loss=0.3,
+        identity_loss=0.1, draft_identities=1,
+    )  # fmt: skip
+    identity = IdentityLoss(sface, people.embedding.mean(0))
+    trainer = make(people, tmp_path, recipe, identity_loss=identity)
+    before = {k: v.clone() for k, v in trainer.system.state_dict().items()}
+    parts = [trainer.one_step() for _ in range(40)]
+    assert set(parts[0]) == {"texture", "draft", "identity"}
+    assert np.mean([p["draft"] for p in parts[-8:]]) < 0.85 * np.mean([p["draft"] for p in parts[:4]])
+    changed = {k for k, v in trainer.system.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed
+    assert all(".texture" in k for k in changed), "the rest waits"
+
+
 @pytest.mark.parametrize(
-    "name", ["baseline-mean-embedding", "baseline-concat", "without-alignment", "without-fusion"]
+    "name",
+    ["baseline-mean-embedding", "baseline-concat", "without-alignment", "without-textures", "without-fusion"],
 )
 def test_baselines_train_like_the_model_with_less_in_it(people, tmp_path, name):
     recipe = Recipe.load(name)
-    ours = Recipe.load("tiny-joint")
-    assert replace(recipe, name=ours.name, network=(), alignment=True) == ours, "equally long, same data"
+    ours = Recipe.load("tiny-equal")
+    less = {"name": ours.name, "network": (), "alignment": True}
+    if dict(recipe.network).get("texture_size") == 0:
+        fields = ("texture_loss", "draft_loss", "draft_steps", "draft_identities")
+        less |= {field: getattr(ours, field) for field in fields}
+    assert replace(recipe, **less) == ours, "equally long, same data"
     trainer = make(people, tmp_path, replace(recipe, identity_loss=0.0, landmark_loss=0.0, batch=2, steps=1))
     trainer.run()
     assert trainer.step == 1
