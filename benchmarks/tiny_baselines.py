@@ -1,7 +1,7 @@
-"""What fusion, alignment and identity loss are worth: runs of equal length on equal data, from one base.
+"""What each part is worth: runs of equal length on equal data, their identity parts new on the shipped base.
 
-Trains what is not in ``.dev/train`` yet: about half an hour of one processor core for each run.
-``equally_long`` is the model itself at that length, not the shipped one, which was trained on from there.
+Trains what is not in ``.dev/train`` yet: about ten minutes of one processor core for each run.
+``equally_long`` is the model itself at that length, not the shipped one, which was trained longer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hifi_portrait.training.landmark_regressor import load_regressor, train_regr
 from hifi_portrait.training.losses import IdentityLoss, LandmarkLoss
 from hifi_portrait.training.recipe import Recipe
 from hifi_portrait.training.sface import SFace
-from hifi_portrait.training.ship import read_average
+from hifi_portrait.training.ship import read_average, tiny
 from hifi_portrait.training.trainer import CHECKPOINT, Trainer
 
 from harness import DEV
@@ -28,10 +28,13 @@ from harness.synthetic import FACE_MODELS, People, synthetic_people
 
 PEOPLE = 200
 RUNS = {
-    "equally_long": "tiny-joint",
+    "equally_long": "tiny-equal",
     "baseline_mean_embedding": "baseline-mean-embedding",
     "baseline_concat": "baseline-concat",
     "without_alignment": "without-alignment",
+    "without_textures": "without-textures",
+    "without_fusion": "without-fusion",
+    "without_identity_loss": "without-identity-loss",
 }
 """Names in the JSON, and recipes; the first is what the others are compared with."""
 REGRESSOR_SECONDS = 220.0
@@ -43,20 +46,26 @@ def train(people: People) -> dict[str, Path]:
     regressor = folder / "regressor.safetensors"
     if not regressor.is_file():
         train_regressor(people.train, regressor, REGRESSOR_SECONDS)
-    for recipe in ("tiny-base", *RUNS.values()):
-        start = None if recipe == "tiny-base" else folder / "tiny-base"
-        _train_one(Recipe.load(recipe), folder / recipe, people, regressor, start)
+    for recipe in RUNS.values():
+        _train_one(Recipe.load(recipe), folder / recipe, people, regressor)
     return {name: folder / recipe for name, recipe in RUNS.items()}
 
 
-def _train_one(recipe: Recipe, folder: Path, people: People, regressor: Path, start: Path | None) -> None:
+def _train_one(recipe: Recipe, folder: Path, people: People, regressor: Path) -> None:
     if (folder / CHECKPOINT).is_file() and read_average(folder)[2] >= recipe.steps:
         return
     data = PreparedPeople.load(people.train)
     identity = IdentityLoss(SFace(FACE_MODELS / SFACE), data.embedding.mean(0))
     landmarks = LandmarkLoss(load_regressor(regressor))
     Trainer(
-        recipe, data, folder, None, identity, landmarks, start, log=lambda line: print(line, file=sys.stderr)
+        recipe,
+        data,
+        folder,
+        None,
+        identity,
+        landmarks,
+        tiny.ASSETS,
+        log=lambda line: print(line, file=sys.stderr),
     ).run()
 
 

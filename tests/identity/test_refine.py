@@ -58,6 +58,34 @@ def test_canonical_coordinates_lie_on_the_eyes(references, artifacts):
     cv2.imwrite(str(artifacts / "canonical_crops.png"), np.hstack(tiles)[..., ::-1])
 
 
+def test_photos_of_one_person_agree_on_the_unwrapped_head(references, artifacts):
+    """The same place of the head lies at the same place, whatever the pose and crop of the photo."""
+    model, config = FaceModel.load(), HiFiNetConfig.tiny()
+    faces = list(references.faces)
+    fits = fit_faces([face.landmarks for face in faces], None, model)
+    heads = face_batch(faces, fits, model, config).textures
+    assert heads.shape == (len(faces), 4, config.texture_size, config.texture_size)
+    assert float(heads.abs().max()) <= 1
+    brightness, seen = heads[:, :3].mean(1).numpy(), heads[:, 3].numpy() > 0.8
+    # Features without the light, which differs from photo to photo.
+    brightness = np.stack([b - cv2.GaussianBlur(b, (0, 0), 8) for b in brightness])
+    inner = np.zeros_like(seen[0])
+    inner[38:100, 32:96] = True  # the face
+
+    def likeness(a, b):
+        both = a[1] & b[1] & inner
+        return np.corrcoef(a[0][both], b[0][both])[0, 1]
+
+    for i in range(len(faces)):
+        for j in range(i):
+            one, two = (brightness[i], seen[i]), (brightness[j], seen[j])
+            moved = tuple(np.roll(part, 6, 0) for part in two)
+            assert likeness(one, two) > 0.3
+            assert likeness(one, two) > likeness(one, moved) + 0.2, "6 px lower it is another place"
+    shown = ((heads[:, :3] * (heads[:, 3:] > 0) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
+    cv2.imwrite(str(artifacts / "unwrapped_heads.png"), np.hstack(list(shown))[..., ::-1])
+
+
 def test_weight_zero_is_leaving_out(references, network):
     without = replace(references, faces=(references.faces[0], references.faces[2]))
     zero = refine_faces(

@@ -150,3 +150,57 @@ def test_the_small_networks_fit_this_base(parts):
     check_fit(parts[0], hifi_net)
     assert hifi_net.config.latent_channels == CHANNELS
     assert hifi_net.config.recognizer == "sface"
+
+
+def test_the_patched_host_paints_what_training_paints(parts):
+    """Unwrapped heads, tokens and landmarks reach the host's UNet as they reach it in training."""
+    from hifi_portrait.identity.identity import Identity
+    from hifi_portrait.landmarks.generate import generate
+    from hifi_portrait.landmarks.model import FaceModel
+    from hifi_portrait.models.tokens import FaceBatch
+    from hifi_portrait.patching.apply import apply_hifi_net
+    from hifi_portrait.patching.landmark_maps import landmark_maps
+    from hifi_portrait.patching.loading import load_hifi_net
+    from hifi_portrait.patching.settings import PatchSettings
+    from hifi_portrait.training.batches import TargetMaps
+    from hifi_portrait.training.evaluate import load_shipped
+
+    hifi_net, system = load_hifi_net(tiny.HIFI_NET_FILE), load_shipped()
+    config, generator = hifi_net.config, torch.Generator().manual_seed(0)
+    assert config.texture_size, "the shipped network reads unwrapped heads"
+
+    def noise(*shape):
+        return torch.rand(2, *shape, generator=generator)
+
+    size, coarse = config.crop_size, torch.nn.functional.interpolate
+    embeddings = torch.nn.functional.normalize(noise(config.embedding_dim) - 0.5)
+    faces = FaceBatch(
+        crops=coarse(noise(3, 8, 8), size=(size, size)) * 2 - 1,
+        coords=coarse(noise(3, 4, 4), size=(size, size)),
+        embeddings=embeddings,
+        weights=torch.tensor([1.0, 0.5]),
+        textures=coarse(noise(4, 8, 8), size=(config.texture_size, config.texture_size)),
+    ).batched()
+    with torch.no_grad():
+        tokens, detail = hifi_net.network.refiner(faces.each(lambda tensor: tensor[0]))
+    face = FaceModel.load()
+    identity = Identity(
+        tokens, detail, embeddings.mean(0), face.mean[:0, 0], config.recognizer, hifi_net.checkpoint_id,
+        ("a", "b"), (1.0, 0.5), "random",
+    )  # fmt: skip
+    landmarks = generate(face, pose=(20, 5, -4), width=128, height=128, position=(64, 60), scale=35.0)
+    settings = PatchSettings(identity_strength=1.0, landmark_strength=1.0)
+    patched = apply_hifi_net(parts[0], hifi_net, identity, landmarks, settings)
+    made = sample((patched, *parts[1:]))
+
+    hint, coords, places = landmark_maps(landmarks, 0, 16, 16, config.landmark_style, places=True)
+    latent = comfy.sample.fix_empty_latent_channels(parts[0], torch.zeros(1, 4, 16, 16))
+    wanted = system.sample(
+        comfy.sample.prepare_noise(latent, 1),
+        torch.tensor([concept_ids(parse_prompt(PROMPT))]),
+        TargetMaps(hint[None], coords[None], places[None]),
+        faces,
+        decode=False,
+    )
+    alone = sample(parts)
+    assert (made - wanted).abs().max() < 0.02 * float((made - alone).abs().max())
