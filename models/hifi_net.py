@@ -22,7 +22,7 @@ from .layers import (
     shrink_coordinates,
     sinusoids,
 )
-from .texture import TextureEncoder
+from .texture import Draft, TextureEncoder
 from .tokens import DetailTokens, HiFiNetResiduals
 
 KeysValues = tuple[Tensor, Tensor]
@@ -36,6 +36,8 @@ class Prepared:
     """``(B, C0, h, w)``: the encoded landmark drawing."""
     texture: Tensor | None
     """``(B, C0, h, w)``: the person's head, laid on the landmarks and encoded; None: there is none."""
+    draft: Draft | None
+    """What the latents are expected to be; None: there is no texture."""
     identity: tuple[KeysValues, ...]
     """Keys and values of the identity tokens, one pair for each transformer block."""
     fusion: tuple[FusionKeys | None, ...]
@@ -298,12 +300,12 @@ class HiFiNet(nn.Module):
                     small = shrink_coordinates(coords, *size).flatten(2).transpose(1, 2)
                     by_level[level] = coordinate_features(small, octaves)
                 fusion[i] = block.fusion.prepare(tokens, token_places, detail.bias, by_level[level])
-        texture = None
+        texture, drafted = None, None
         if self.texture_embedding is not None and detail is not None and detail.texture is not None:
             if places is None:
                 raise ValueError("HiFi-Net: a texture needs the map of the target's head (places)")
-            texture, _ = self.texture_embedding(detail.texture.to(encoded.dtype), places, hint)
-        return Prepared(encoded, texture, identity, tuple(fusion))
+            texture, drafted = self.texture_embedding(detail.texture.to(encoded.dtype), places, hint)
+        return Prepared(encoded, texture, drafted, identity, tuple(fusion))
 
     def step(
         self, x: Tensor, timesteps: Tensor, y: Tensor, prepared: Prepared, fusion_scale: float = 1.0

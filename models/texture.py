@@ -9,6 +9,7 @@ tells, place by place, whom to believe, and the fused head is looked up at every
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -94,11 +95,54 @@ class _Residual(nn.Module):
         return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
 
 
+@dataclass(frozen=True)
+class Draft:
+    """What the latents are expected to be, and how far to go by it."""
+
+    latents: Tensor
+    """``(B, latent_channels, h, w)``."""
+    pull: Tensor
+    """``(B, latent_channels, h, w)`` below 1; 0 leaves the base's prediction as it is."""
+
+    def pull_on(
+        self,
+        prediction: Tensor,
+        x: Tensor,
+        alpha: Tensor | float,
+        sigma: Tensor | float,
+        kind: str,
+        strength: Tensor | float = 1.0,
+    ) -> Tensor:
+        """Pull a base's prediction towards the draft, the more the noisier the latents are.
+
+        The clean latents ``x0`` that the prediction stands for become
+        ``x0 + strength * pull * sigma^2 * (draft - x0)``.
+
+        Parameters
+        ----------
+        prediction
+            ``(B, latent_channels, h, w)``, as the base gives it.
+        x
+            ``alpha * x0 + sigma * noise``, with ``alpha^2 + sigma^2 = 1``: as the base gets it.
+        kind
+            What is predicted: ``v`` (``alpha * noise - sigma * x0``) or ``eps`` (the noise).
+        strength
+            Factor, or ``(B, 1, h, w)``; strength times pull is limited to 1.
+        """
+        share = (self.pull * strength).clamp_max(1) * sigma
+        if kind == "v":
+            return prediction + share * (alpha * x - sigma * prediction - self.latents)
+        if kind == "eps":
+            return prediction + share * (x - sigma * prediction - alpha * self.latents)
+        raise ValueError(f"a draft cannot pull on a prediction of kind {kind!r}, only on 'v' or 'eps'")
+
+
 class TextureEncoder(nn.Module):
     """Lays a fused head on the target and drafts the picture's latents from it.
 
     The draft is what the latents are expected to be. It is trained as such (`training.losses.draft_loss`), so
-    that what the references tell reaches the base at once, and not only by way of the diffusion loss.
+    that what the references tell reaches the picture at once, and not only by way of the diffusion loss. The
+    trunk reads it, and the base's prediction is pulled towards it (`Draft.pull_on`).
     """
 
     SIDE = 8
@@ -113,11 +157,12 @@ class TextureEncoder(nn.Module):
         self.coarse = nn.ModuleList([_Residual(width, config, layers) for _ in range(2)])
         self.after = _Residual(width, config, layers)
         self.to_draft = layers.conv(width, config.latent_channels, 3)
+        self.to_pull = layers.conv(width, config.latent_channels, 3, zero=True)
         self.conv_out = layers.conv(
             width + config.latent_channels, config.block_out_channels[0], 1, zero=True
         )
 
-    def forward(self, texture: Tensor, places: Tensor, hint: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, texture: Tensor, places: Tensor, hint: Tensor) -> tuple[Tensor, Draft]:
         """Encode.
 
         Parameters
@@ -133,7 +178,7 @@ class TextureEncoder(nn.Module):
         Returns
         -------
         tuple
-            ``(B, C0, h, w)`` for the trunk, and the draft ``(B, latent_channels, h, w)``.
+            ``(B, C0, h, w)`` for the trunk, and the draft.
         """
         laid = lay_on(texture.expand(len(places), -1, -1, -1), places)
         pixels = torch.cat([laid, hint.to(laid.dtype)], 1)
@@ -142,8 +187,9 @@ class TextureEncoder(nn.Module):
         for block in self.coarse:
             coarse = block(coarse)
         x = self.after(x + F.interpolate(coarse, size=x.shape[-2:], mode="nearest"))
-        draft = self.to_draft(F.silu(x))
-        return self.conv_out(torch.cat([x, draft], 1)), draft
+        ready = F.silu(x)
+        draft = Draft(self.to_draft(ready), torch.tanh(self.to_pull(ready)))
+        return self.conv_out(torch.cat([x, draft.latents], 1)), draft
 
 
 def lay_on(texture: Tensor, places: Tensor) -> Tensor:

@@ -67,6 +67,33 @@ def _accumulate(
     return total
 
 
+def pull_to_drafts(call: Call, x: Tensor, prediction: Tensor) -> Tensor:
+    """Return the base's prediction, pulled towards the drafts of all of the call's jobs.
+
+    Parameters
+    ----------
+    x
+        ``(B, C, h, w)``, scaled as the UNet reads it.
+    prediction
+        ``(B, C, h, w)``, what the UNet gave. Not changed.
+    """
+    alpha = (1 + call.sigma**2) ** -0.5
+    for job in call.jobs:
+        draft = job.prepared.draft
+        if draft is None or job.pull == 0.0 or call.kind == "other":
+            continue
+        rows = slice(None) if job.rows is None else job.rows
+        part = prediction[rows]
+        channels = part.shape[1]
+        strength: Tensor | float = job.pull
+        if job.masks is not None:
+            strength = job.masks.at(*part.shape[-2:]).to(part.dtype) * job.pull
+        pulled = draft.pull_on(part, x[rows, :channels], alpha, call.sigma * alpha, call.kind, strength)
+        prediction = prediction.clone()
+        prediction[rows] = pulled.to(prediction.dtype)
+    return prediction
+
+
 def merge_control(control: Any, down: list[Tensor | None], middle: Tensor | None) -> Control:
     """Return a new ``control`` with residuals added to the host's ``output`` and ``middle`` lists.
 

@@ -109,6 +109,8 @@ class ResidualJob:
     fusion: float
     gains: tuple[float, ...]
     """Factor on each down residual, then on the middle one."""
+    pull: float
+    """Factor on the pull of the draft."""
     masks: MaskPyramid | None
 
 
@@ -117,6 +119,8 @@ class Call:
     """What all patches do in one call of the UNet; made before it, only read within."""
 
     sigma: float
+    kind: str
+    """What the base predicts: ``v``, ``eps``, or ``other``."""
     injections: Mapping[str, Injection]
     jobs: tuple[ResidualJob, ...]
     block_replacements: Mapping[tuple[str, int], Callable[..., Tensor]]
@@ -215,7 +219,13 @@ class RunState:
                     injections[patch.uid] = injection
             if patch.residuals_wanted:
                 jobs += self._jobs(patch, rows, size, gain, device, dtype)
-        return Call(sigma, injections, tuple(jobs), block_replacements)
+        kind = prediction_kind(model_sampling)
+        if kind == "other" and any(job.prepared.draft is not None for job in jobs):
+            self.warn_once(
+                "Apply HiFi-Net: this MODEL predicts neither noise nor v; it is not pulled towards the draft "
+                "of the references"
+            )
+        return Call(sigma, kind, injections, tuple(jobs), block_replacements)
 
     def _identity(self, patch: HiFiPatch, device: torch.device, dtype: torch.dtype) -> PreparedIdentity:
         def make() -> PreparedIdentity:
@@ -303,7 +313,8 @@ class RunState:
                 prepared = self._prepared(patch, scale != 0.0, seen, size, device, dtype)
                 masks = self._masks(patch, rows, members, size, device)
                 row_index = _row_index(members, len(rows), device)
-                jobs.append(ResidualJob(patch, row_index, prepared, scale, gains, masks))
+                # The draft goes with the finest residual: both act on the base's last block.
+                jobs.append(ResidualJob(patch, row_index, prepared, scale, gains, scale * gains[0], masks))
         return jobs
 
     def _prepared(
@@ -383,6 +394,15 @@ class RunState:
             return MaskPyramid(row_masks(fitted, places))
 
         return self._cached(("rows' masks", patch.uid, places, size, device), make)
+
+
+def prediction_kind(model_sampling: Any) -> str:
+    """Return what the MODEL predicts: ``v``, ``eps``, or ``other``."""
+    # Flow matching and EDM derive from the same classes and scale the latents in another way.
+    names = [kind.__name__ for kind in type(model_sampling).__mro__]
+    if "V_PREDICTION" in names and "EDM" not in names:
+        return "v"
+    return "eps" if "EPS" in names and not {"CONST", "EDM", "X0", "V_PREDICTION"} & set(names) else "other"
 
 
 def _schedule(patch: HiFiPatch, percent_to_sigma: Callable[[float], float]) -> Schedule:

@@ -24,7 +24,7 @@ from .attention import IdentityAttention
 from .blocks import UNetLayout
 from .patch import HiFiPatch
 from .regions import REGIONS_KEY, Region, area_region, locate
-from .residuals import add_residuals
+from .residuals import add_residuals, pull_to_drafts
 from .run_state import CALL_KEY, RUN_KEY, CondBatch, Row, RunState
 
 _NEGATIVE_NAMES = ("negative", "uncond")
@@ -199,21 +199,25 @@ def diffusion_model(
     transformer_options: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Run HiFi-Net and add its residuals to ``control``."""
+    """Run HiFi-Net, add its residuals to ``control``, and pull the prediction towards its draft."""
     options = {} if transformer_options is None else transformer_options
     call = options.get(CALL_KEY)
-    if call is not None and call.jobs:
-        control = _residuals(call, x, timesteps, y, control)
-    return executor(x, timesteps, context, y, control, options, **kwargs)
+    if call is None or not call.jobs:
+        return executor(x, timesteps, context, y, control, options, **kwargs)
+    control = _residuals(call, x, timesteps, y, control)
+    prediction = executor(x, timesteps, context, y, control, options, **kwargs)
+    return _pull(call, x, prediction)
 
 
 _residuals: Any = add_residuals
+_pull: Any = pull_to_drafts
 
 
 def _keep_out_of_compilation() -> None:
     # HiFi-Net is no part of the module that TorchCompileModel compiles, and its inputs depend on the call;
     # without it the UNet stays one graph. torch._dynamo takes seconds to import, so it is asked only where
     # something else has imported it.
-    global _residuals
+    global _residuals, _pull
     if _residuals is add_residuals and "torch._dynamo" in sys.modules:
         _residuals = torch.compiler.disable(add_residuals)
+        _pull = torch.compiler.disable(pull_to_drafts)

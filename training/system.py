@@ -97,10 +97,10 @@ class TinySystem(nn.Module):
         if faces is not None:
             assert maps is not None
             n = len(maps)
+            net = self.portrait.hifi_net
             tokens, detail = self.portrait.refiner(faces)
-            residuals = self.portrait.hifi_net(
-                x[:n], maps.hint, time[:n], tokens, y[:n], maps.coords, detail, places=maps.places
-            )
+            prepared = net.prepare(maps.hint, tokens, maps.coords, detail, maps.places)
+            residuals = net.step(x[:n], time[:n], y[:n], prepared)
             spare = len(x) - n
             down = [F.pad(r, (0, 0, 0, 0, 0, 0, 0, spare)) for r in residuals.down]
             middle = F.pad(residuals.mid, (0, 0, 0, 0, 0, 0, 0, spare))
@@ -117,7 +117,12 @@ class TinySystem(nn.Module):
                 "patches": {"output_block_patch": [add_down]},
                 "patches_replace": {"attn2": replace},
             }
-            return self.unet(x, time, context, y, control={"middle": [middle]}, transformer_options=options)
+            out = self.unet(x, time, context, y, control={"middle": [middle]}, transformer_options=options)
+            if prepared.draft is None:
+                return out
+            alpha = self.signal[time[:n].long()].view(-1, 1, 1, 1)
+            sigma = (1 - alpha**2).clamp_min(0).sqrt()
+            return torch.cat([prepared.draft.pull_on(out[:n], x[:n], alpha, sigma, "v"), out[n:]])
         return self.unet(x, time, context, y, transformer_options=options)
 
     def noisy(self, latents: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:

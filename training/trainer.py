@@ -253,12 +253,12 @@ class Trainer:
         picture = to_signed(self.people.image[batch.rows[:n]])
         found = [
             Part("texture", recipe.texture_loss, texture_loss(lay_on(fused, maps.places), picture)),
-            Part("draft", recipe.draft_loss,
-                 draft_loss(draft, batch.latents[:n], batch.face[:n], self.channel, recipe.face_weight)),
+            Part("draft", recipe.draft_loss, draft_loss(
+                draft.latents, batch.latents[:n], batch.face[:n], self.channel, recipe.face_weight)),
         ]  # fmt: skip
         if identities and self.identity_loss is not None:
             rows = batch.rows[:identities]
-            painted = self.system.codec.decode_linear(draft[:identities])
+            painted = self.system.codec.decode_linear(draft.latents[:identities])
             likeness = self.identity_loss(painted, self.people.points[rows], self._person(rows))
             found.append(Part("identity", recipe.identity_loss, likeness))
         return found
