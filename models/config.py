@@ -86,6 +86,8 @@ class HiFiNetConfig:
     """Widths of the network that tells which reference to believe."""
     texture_encoder_width: int = 96
     """Width of the encoder of the head as it is laid on the target."""
+    pull_gain: float = 1.0
+    """Factor on the logits of the draft's pull on the head; chosen after training."""
 
     # Alignment ----------------------------------------------------------------------------------------------
     fusion_levels: tuple[bool, ...] = (True, True, True)

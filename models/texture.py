@@ -116,7 +116,7 @@ class Draft:
         """Pull a base's prediction towards the draft, the more the noisier the latents are.
 
         The clean latents ``x0`` that the prediction stands for become
-        ``x0 + strength * pull * sigma^2 * (draft - x0)``.
+        ``x0 + strength * pull * sigma * (draft - x0)``.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class Draft:
         strength
             Factor, or ``(B, 1, h, w)``; strength times pull is limited to 1.
         """
-        share = (self.pull * strength).clamp_max(1) * sigma
+        share = (self.pull * strength).clamp_max(1)
         if kind == "v":
             return prediction + share * (alpha * x - sigma * prediction - self.latents)
         if kind == "eps":
@@ -158,6 +158,7 @@ class TextureEncoder(nn.Module):
         self.after = _Residual(width, config, layers)
         self.to_draft = layers.conv(width, config.latent_channels, 3)
         self.to_pull = layers.conv(width, config.latent_channels, 3, zero=True)
+        self.pull_gain = config.pull_gain
         self.conv_out = layers.conv(
             width + config.latent_channels, config.block_out_channels[0], 1, zero=True
         )
@@ -188,7 +189,9 @@ class TextureEncoder(nn.Module):
             coarse = block(coarse)
         x = self.after(x + F.interpolate(coarse, size=x.shape[-2:], mode="nearest"))
         ready = F.silu(x)
-        draft = Draft(self.to_draft(ready), torch.tanh(self.to_pull(ready)))
+        # Squared error settles for a pull that averages; a likeness on the head is worth a stronger one.
+        gain = 1 + (self.pull_gain - 1) * F.avg_pool2d(laid[:, -1:], self.SIDE)
+        draft = Draft(self.to_draft(ready), torch.tanh(self.to_pull(ready) * gain))
         return self.conv_out(torch.cat([x, draft.latents], 1)), draft
 
 

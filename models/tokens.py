@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,8 +40,9 @@ class FaceBatch:
 
     def each(self, change: Callable[[Tensor], Tensor]) -> FaceBatch:
         """Return the same with every tensor changed, such as cut or moved."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return FaceBatch(**{name: None if v is None else change(v) for name, v in values.items()})
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed: dict[str, Any] = {name: None if v is None else change(v) for name, v in given.items()}
+        return FaceBatch(**changed)
 
 
 @dataclass(frozen=True)

@@ -345,9 +345,11 @@ class RunState:
             warning = canvas_warning(landmarks, size[1] * LATENT_SCALE, size[0] * LATENT_SCALE)
             if warning:
                 self.warn_once(warning)
-            hint, *rest = landmark_maps(landmarks, index, *size, config.landmark_style, textured)
+            hint, coordinates, places = landmark_maps(
+                landmarks, index, *size, config.landmark_style, textured
+            )
             # Kept off the device: a long video has many.
-            return hint.to(dtype), *rest
+            return hint.to(dtype), coordinates, places
 
         whole = [
             self._cached(("maps", patch.uid, row.latent, size, dtype, textured), partial(maps, row.latent))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..models.config import HiFiNetConfig
 from .batches import without_alignment
 from .evaluate import HELD_OUT, Judge, Trial, likeness, mean_and_error, paint
 from .recipe import Recipe
@@ -25,8 +23,7 @@ def load_run(folder: Path) -> tuple[TinySystem, Recipe]:
     """
     average, codec, _ = read_average(folder)
     recipe = Recipe.load(folder / "recipe.json")
-    config = replace(HiFiNetConfig.tiny(), **dict(recipe.network))
-    system = TinySystem(tiny.TinyBaseConfig(), config, codec)
+    system = TinySystem(tiny.TinyBaseConfig(), recipe.shipped_network(), codec)
     system.load_state_dict(average, strict=False)
     return system.eval(), recipe
 

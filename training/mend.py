@@ -23,7 +23,7 @@ from .system import TinySystem
 from .timed import timed_steps
 from .trainer import OWN_STEPS, encode
 
-IDENTITY_WEIGHT, IDENTITY_PICTURES = 0.1, 2
+IDENTITY_WEIGHT, IDENTITY_PICTURES = 1.0, 4
 """Of the loss on SFace's embeddings, and on how many pictures of a batch of eight."""
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from ..models.config import HiFiNetConfig
 
 RECIPES = Path(__file__).parent / "recipes"
 DRAFT_PICTURES = 4
@@ -28,8 +30,9 @@ class Recipe:
     predicts on its way of painting ``own_pictures`` of the batch from noise alone, with guidance ``own_cfg``:
     there all likeness comes from the references. Gradients are larger there, so ``own_weight`` is a factor.
     ``texture_loss`` and ``draft_loss`` act on the fused unwrapped heads and on the drafts of
-    ``DRAFT_PICTURES`` people of each batch; for the first ``draft_steps`` nothing else is trained, on all of
-    the batch, with the identity loss on ``draft_identities`` drafts.
+    ``DRAFT_PICTURES`` people of each batch, and the identity loss on ``draft_identities`` drafts where it
+    does not act on own pictures; for the first ``draft_steps`` nothing else is trained, on all of the batch.
+    ``shipped_pull`` is the network's ``pull_gain`` when it is evaluated or shipped, not in training.
     ``base_alone``: what another run gives to start from is its base; the identity parts start anew.
     ``alignment`` false takes all canonical coordinates away, for ablations. ``network`` changes fields of the
     tiny `HiFiNetConfig`.
@@ -66,6 +69,7 @@ class Recipe:
     draft_loss: float = 0.0
     draft_steps: int = 0
     draft_identities: int = 0
+    shipped_pull: float = 1.0
     extra_losses_from: int = 0
     own_pictures: int = 0
     own_every: int = 1
@@ -75,6 +79,14 @@ class Recipe:
     checkpoint_every: int = 200
     sheet_every: int = 800
     network: tuple[tuple[str, Any], ...] = ()
+
+    def trained_network(self) -> HiFiNetConfig:
+        """Sizes of the network in training."""
+        return replace(HiFiNetConfig.tiny(), **dict(self.network))
+
+    def shipped_network(self) -> HiFiNetConfig:
+        """Sizes of the network that is evaluated or shipped."""
+        return replace(self.trained_network(), pull_gain=self.shipped_pull)
 
     @classmethod
     def load(cls, path: Path | str) -> Recipe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -183,7 +182,7 @@ def ship_run(
         Pictures seen by the runs that this one started from.
     """
     average, own_codec, step = read_average(run)
-    config, network = tiny.TinyBaseConfig(), replace(HiFiNetConfig.tiny(), **dict(recipe.network))
+    config, network = tiny.TinyBaseConfig(), recipe.shipped_network()
 
     def part(prefix: str) -> dict[str, torch.Tensor]:
         return {k[len(prefix) :]: v for k, v in average.items() if k.startswith(prefix)}

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..models.config import HiFiNetConfig
 from ..models.texture import lay_on
 from ..models.tokens import FaceBatch
 from .batches import Batch, PreparedPeople, TargetMaps, draw_batch, face_batch, to_signed, without_alignment
@@ -30,6 +29,7 @@ from .system import TinySystem, tiny
 CHECKPOINT = "checkpoint.safetensors"
 OWN_STEPS = 8
 """Steps in which pictures for ``own_pictures`` are painted, as at inference."""
+LOGGED = ("v", "identity", "own identity", "draft identity", "landmarks", "texture", "draft")
 Log = Callable[[str], None]
 
 
@@ -102,7 +102,7 @@ class Trainer:
     def __post_init__(self) -> None:
         """Build the networks, and resume if there is a checkpoint."""
         base = self.base_config or tiny.TinyBaseConfig()
-        config = replace(HiFiNetConfig.tiny(), **dict(self.recipe.network))
+        config = self.recipe.trained_network()
         codec, self.psnr = fit_codec(self.people, base)
         self.system = TinySystem(base, config, codec, self.recipe.seed)
         if self.recipe.zero_start:
@@ -233,7 +233,8 @@ class Trainer:
         if n and self.step >= recipe.extra_losses_from:
             losses += self._picture_losses(batch, n, x, out, alpha)
         if n and recipe.draft_loss and faces.textures is not None:
-            losses += self._draft_losses(batch, min(n, DRAFT_PICTURES), 0)
+            identities = 0 if self._own_turn() else recipe.draft_identities
+            losses += self._draft_losses(batch, min(n, DRAFT_PICTURES), identities)
         return self._sum(losses)
 
     @staticmethod
@@ -256,11 +257,11 @@ class Trainer:
             Part("draft", recipe.draft_loss, draft_loss(
                 draft.latents, batch.latents[:n], batch.face[:n], self.channel, recipe.face_weight)),
         ]  # fmt: skip
-        if identities and self.identity_loss is not None:
+        if identities and recipe.identity_loss and self.identity_loss is not None:
             rows = batch.rows[:identities]
             painted = self.system.codec.decode_linear(draft.latents[:identities])
             likeness = self.identity_loss(painted, self.people.points[rows], self._person(rows))
-            found.append(Part("identity", recipe.identity_loss, likeness))
+            found.append(Part("draft identity", recipe.identity_loss, likeness))
         return found
 
     def _person(self, rows: np.ndarray) -> Tensor:
@@ -278,7 +279,7 @@ class Trainer:
         found: list[Part] = []
         if not (recipe.identity_loss or recipe.landmark_loss):
             return []
-        own = recipe.own_pictures > 0 and self.step % recipe.own_every == 0
+        own = self._own_turn()
         if own:
             low = torch.arange(min(n, recipe.own_pictures))
             clean = self._own_latents(batch, len(low))
@@ -299,6 +300,10 @@ class Trainer:
         if recipe.landmark_loss and self.landmark_loss is not None:
             found.append(Part("landmarks", recipe.landmark_loss * share, self.landmark_loss(painted, points)))
         return found
+
+    def _own_turn(self) -> bool:
+        """Whether losses on pictures act on the model's own ones in this step."""
+        return self.recipe.own_pictures > 0 and self.step % self.recipe.own_every == 0
 
     def _own_latents(self, batch: Batch, n: int) -> Tensor:
         """Clean latents predicted on the way of painting `n` people from noise; gradients at that step."""
@@ -354,7 +359,7 @@ class Trainer:
             if self.step % 50 == 0:
                 means = {
                     k: round(float(np.mean([w[k] for w in window if k in w])), 4)
-                    for k in ("v", "identity", "own identity", "landmarks", "texture", "draft")
+                    for k in LOGGED
                     if any(k in w for w in window)
                 }
                 pace = (time.monotonic() - start) / (self.step - first)

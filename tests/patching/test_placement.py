@@ -17,29 +17,30 @@ ON = PatchSettings(1.0, 1.0)
 
 @pytest.fixture
 def prepared(hifi_net, monkeypatch):
-    """What HiFi-Net was given to prepare: drawings and coordinates."""
+    """What HiFi-Net was given to prepare: drawings, coordinates and maps of the head."""
     seen = []
     original = hifi_net.network.hifi_net.prepare
 
-    def prepare(hint, tokens, coords=None, detail=None):
-        seen.append((hint.clone(), coords.clone()))
-        return original(hint, tokens, coords, detail)
+    def prepare(hint, tokens, coords=None, detail=None, places=None):
+        seen.append((hint.clone(), coords.clone(), places.clone()))
+        return original(hint, tokens, coords, detail, places)
 
     monkeypatch.setattr(hifi_net.network.hifi_net, "prepare", prepare)
     return seen
 
 
 def test_maps_follow_an_area_by_position(model, hifi_net, identity, landmarks, prepared):
-    whole_hint, whole_coords = landmark_maps(landmarks, 0, 16, 24, "kps5")
+    whole_hint, whole_coords, whole_places = landmark_maps(landmarks, 0, 16, 24, "kps5", places=True)
     positive = [*conditioning(0), *conditioning(2, area=(8, 16, 4, 6))]
     sample(
         apply_hifi_net(model, hifi_net, identity, landmarks, ON), size=(16, 24), positive=positive, steps=1
     )
-    crops = [(hint, coords) for hint, coords in prepared if hint.shape[-2:] == (64, 128)]
+    crops = [given for given in prepared if given[0].shape[-2:] == (64, 128)]
     assert len(crops) == 1
     assert crops[0][0][0].equal(whole_hint[:, 32:96, 48:176])
     assert crops[0][1][0].equal(whole_coords[:, 4:12, 6:22])
     assert crops[0][1].any()
+    assert crops[0][2][0].equal(whole_places[:, 32:96, 48:176])
 
 
 def test_a_mask_follows_an_area_by_position(model, hifi_net, identity, landmarks):
@@ -90,11 +91,11 @@ def tiles(model, tile, stride, batched):
 
 @pytest.mark.parametrize("batched", [False, True])
 def test_tiles_are_placed_by_their_content(model, hifi_net, identity, landmarks, prepared, batched):
-    whole_hint, whole_coords = landmark_maps(landmarks, 0, 24, 24, "kps5")
+    whole_hint, whole_coords, _ = landmark_maps(landmarks, 0, 24, 24, "kps5")
     patched = apply_hifi_net(model, hifi_net, identity, landmarks, ON)
     sample(tiles(patched, 16, 8, batched), size=(24, 24), steps=2)
-    rows = [row for hint, _ in prepared for row in hint]
-    places = [row for _, coords in prepared for row in coords]
+    rows = [row for hint, _, _ in prepared for row in hint]
+    places = [row for _, coords, _ in prepared for row in coords]
     assert len(rows) == 4
     for row, place, (top, left) in zip(rows, places, ((0, 0), (0, 8), (8, 0), (8, 8)), strict=True):
         assert row.equal(whole_hint[:, 8 * top : 8 * top + 128, 8 * left : 8 * left + 128])
@@ -124,7 +125,7 @@ def test_each_latent_has_its_own_landmarks(model, hifi_net, identity):
     together = sample(patched, batch=3, noise=noise)
     for row, pose in enumerate(poses):
         alone = sample(apply_hifi_net(model, hifi_net, identity, pose, ON), noise=noise[row : row + 1])
-        torch.testing.assert_close(together[row : row + 1], alone, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(together[row : row + 1], alone, atol=1e-3, rtol=1e-4)
 
 
 def test_fewer_landmarks_than_latents_start_again(model, hifi_net, identity, prepared):
@@ -150,8 +151,8 @@ def test_context_windows_keep_each_pictures_landmarks(model, hifi_net, identity,
     )
     # The host's own handler compares the batch with the list of sigmas, so both have four entries.
     sample(patched, batch=4, steps=3)
-    assert [len(hint) for hint, _ in prepared] == [2, 2, 2]
-    for window, (hint, _) in enumerate(prepared):
+    assert [len(hint) for hint, *_ in prepared] == [2, 2, 2]
+    for window, (hint, *_) in enumerate(prepared):
         assert hint[0].equal(hints[window])
         assert hint[1].equal(hints[window + 1])
 
@@ -173,8 +174,9 @@ def test_masks_for_each_latent(model, hifi_net, identity, landmarks):
 
 def test_another_aspect_is_fitted_and_never_stretched(caplog):
     square = make_landmarks((0.0, 0.0, 0.0), width=128, height=128)
-    _, coords = landmark_maps(square, 0, 16, 32, "kps5")
-    _, alone = landmark_maps(square, 0, 16, 16, "kps5")
+    _, coords, nothing = landmark_maps(square, 0, 16, 32, "kps5")
+    _, alone, _ = landmark_maps(square, 0, 16, 16, "kps5")
+    assert nothing is None, "only networks with textures get maps of the head"
     torch.testing.assert_close(coords[:, :, 8:24], alone, atol=1e-4, rtol=0)
     assert coords[:, :, :8].eq(0).all()
 
