@@ -247,13 +247,13 @@ class FaceRefiner(nn.Module):
             No face of a person has a weight above 0.
         """
         faces = faces.batched()
-        weights = faces.weights.float()
+        weights = faces.weights
         if weights.device.type != "meta" and bool((weights.sum(1) <= 0).any()):
             raise ValueError("every reference face has weight 0; give at least one a weight above 0")
         tokens = self.image_proj(self.fuse(faces))
         if self.detail is None:
             return tokens, DetailTokens.none(len(tokens), tokens)
-        bias = torch.log(weights / weights.sum(1, keepdim=True))
+        bias = faces.bias()
         scaled = replace(faces, embeddings=faces.embeddings * self.config.embedding_scale)
         more, detail = self.detail(scaled, bias)
         if self.texture is not None and faces.textures is not None:

@@ -128,6 +128,11 @@ class Draft:
             What is predicted: ``v`` (``alpha * noise - sigma * x0``) or ``eps`` (the noise).
         strength
             Factor, or ``(B, 1, h, w)``; strength times pull is limited to 1.
+
+        Raises
+        ------
+        ValueError
+            ``kind`` is neither.
         """
         share = (self.pull * strength).clamp_max(1)
         if kind == "v":

@@ -38,6 +38,11 @@ class FaceBatch:
             return self
         return self.each(lambda tensor: tensor[None])
 
+    def bias(self) -> Tensor:
+        """Return the log of each face's share of all weights, float32: ``(B, N)``, or ``(N,)`` unbatched."""
+        weights = self.weights.float()
+        return torch.log(weights / weights.sum(-1, keepdim=True))
+
     def each(self, change: Callable[[Tensor], Tensor]) -> FaceBatch:
         """Return the same with every tensor changed, such as cut or moved."""
         given = {f.name: getattr(self, f.name) for f in fields(self)}

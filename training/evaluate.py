@@ -44,7 +44,7 @@ def load_shipped(folder: Path = tiny.ASSETS) -> TinySystem:
     weights, codec, _ = read_average(folder)
     config = checkpoint.read_metadata(folder / tiny.HIFI_NET_FILE.name).config
     system = TinySystem(base, config, codec)
-    system.load_state_dict(weights, strict=False)
+    system.load_state_dict(weights | {f"codec.{k}": v for k, v in codec.state_dict().items()})
     return system.eval()
 
 

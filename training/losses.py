@@ -37,7 +37,7 @@ def weighted_v_loss(
     snr_limit : float
         Steps whose signal-to-noise ratio exceeds it weigh less.
     """
-    place = face_places(face, face_weight)
+    place = face_weights(face, face_weight)
     snr = alpha**2 / (1 - alpha**2).clamp_min(1e-6)
     time = (snr_limit / (snr + 1)).clamp_max(1)
     return ((out - v).square() * place * time * channel.view(1, -1, 1, 1)).mean()
@@ -62,11 +62,11 @@ def texture_loss(laid: Tensor, picture: Tensor, doubt: float = 0.3) -> Tensor:
 
 def draft_loss(draft: Tensor, latents: Tensor, face: Tensor, channel: Tensor, face_weight: float) -> Tensor:
     """Squared error of drafted latents (B, C, h, w), heavier on the face; parameters as `weighted_v_loss`."""
-    place = face_places(face, face_weight)
+    place = face_weights(face, face_weight)
     return ((draft - latents).square() * place * channel.view(1, -1, 1, 1)).mean()
 
 
-def face_places(face: Tensor, face_weight: float) -> Tensor:
+def face_weights(face: Tensor, face_weight: float) -> Tensor:
     """(B, 1, h, w) weights of mean 1: the face, and one pixel around it, beyond the rest."""
     place = 0.6 + face_weight * F.max_pool2d(face, 3, 1, 1)
     return place / place.mean((2, 3), keepdim=True)

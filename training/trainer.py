@@ -249,7 +249,7 @@ class Trainer:
         encoder = self.system.portrait.hifi_net.texture_embedding
         if fusion is None or encoder is None or faces.textures is None:
             raise ValueError(f"recipe {recipe.name}: draft losses need a network with textures")
-        fused = fusion(faces.textures, (faces.weights / faces.weights.sum(1, keepdim=True)).log())
+        fused = fusion(faces.textures, faces.bias())
         _, draft = encoder(fused, maps.places, maps.hint)
         picture = to_signed(self.people.image[batch.rows[:n]])
         found = [
