@@ -71,6 +71,7 @@ def main() -> int:
     commands.add_parser("lint", help="check style, types, and the front end's types")
     bench = commands.add_parser("bench", help="run benchmarks/NAME.py and keep its JSON")
     bench.add_argument("name")
+    bench.add_argument("--quick", action="store_true", help="reduced sizes; results are printed, not kept")
     commands.add_parser("setup", help="install only")
     args, rest = parser.parse_known_args()
     if rest and args.command != "test":
@@ -83,7 +84,7 @@ def main() -> int:
     if args.command == "lint":
         return lint()
     if args.command == "bench":
-        return benchmark(args.name)
+        return benchmark(args.name, args.quick)
     return 0
 
 
@@ -188,18 +189,24 @@ def lint_front_end() -> int:
     return subprocess.run([npm, "run", "--silent", "check"], cwd=folder).returncode
 
 
-def benchmark(name: str) -> int:
-    """Run one benchmark, print its JSON and keep it in ``benchmarks/results``."""
-    if not (ROOT / "benchmarks" / f"{name}.py").is_file():
-        known = sorted(p.stem for p in (ROOT / "benchmarks").glob("*.py") if p.stem != "__init__")
-        sys.exit(f"no benchmark {name}; there are: {', '.join(known)}")
+def benchmarks() -> list[str]:
+    """Return the names of all benchmarks."""
+    return sorted(p.stem for p in (ROOT / "benchmarks").glob("*.py") if p.stem not in ("__init__", "report"))
+
+
+def benchmark(name: str, quick: bool = False) -> int:
+    """Run one benchmark and print its JSON; unless it was quick, keep it in ``benchmarks/results``."""
+    if name not in benchmarks():
+        sys.exit(f"no benchmark {name}; there are: {', '.join(benchmarks())}")
     environment = {**os.environ, "HIFI_PORTRAIT_DEV": str(DEV), "PYTHONUTF8": "1"}
-    command = [str(PYTHON), "-m", f"benchmarks.{name}"]
+    command = [str(PYTHON), "-m", f"benchmarks.{name}", *(["--quick"] if quick else [])]
     done = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE)
     if done.returncode:
         return done.returncode
-    figures = json.loads(done.stdout)
-    text = json.dumps(figures, indent=2, sort_keys=True) + "\n"
+    text = json.dumps(json.loads(done.stdout), indent=2, sort_keys=True) + "\n"
+    if quick:
+        print(text, end="")
+        return 0
     target = ROOT / "benchmarks" / "results" / f"{name}.json"
     target.parent.mkdir(exist_ok=True)
     target.with_suffix(".tmp").write_text(text, encoding="utf-8")

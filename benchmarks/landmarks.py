@@ -10,11 +10,10 @@ MediaPipe's points; they were looked at while the priors of the fit were chosen.
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # times are for one core
@@ -33,13 +32,15 @@ from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.training.distill_face import EMBEDDING, People, align
 from hifi_portrait.training.synthetic.dataset import face_parameters
 from hifi_portrait.training.synthetic.mesh import HeadMesh, find_data
-from hifi_portrait.training.synthetic.people import draw_person
+from hifi_portrait.training.synthetic.people import Person, draw_person
 from hifi_portrait.training.synthetic.render import render
 from hifi_portrait.training.synthetic.scenes import Scene, draw_scene
 
+from benchmarks.report import Figures, command_line
+from harness import DEV
 from harness.packages import photos
 
-MODELS = Path(__file__).resolve().parents[1] / ".dev" / "models" / "hifi_portrait"
+MODELS = DEV / "models" / "hifi_portrait"
 NOISE = 0.02
 FIRST_SEED = 900_000
 SLIDER_GROUPS = {
@@ -106,7 +107,7 @@ def random_scene(mesh: HeadMesh, model: FaceModel, rng: np.random.Generator) -> 
     )
 
 
-def exact_points(mesh: HeadMesh, person, scene: Scene, size: int = 1024) -> np.ndarray:
+def exact_points(mesh: HeadMesh, person: Person, scene: Scene, size: int = 1024) -> np.ndarray:
     """(72, 2) exact landmarks without rendering."""
     points = mesh.landmarks(person.neutral).astype(np.float64)
     origin, unit = (points[36:42].mean(0) + points[42:48].mean(0)) / 2, person.unit(mesh)
@@ -118,7 +119,7 @@ def exact_points(mesh: HeadMesh, person, scene: Scene, size: int = 1024) -> np.n
     return project((moved - origin) / unit, turn, scene.scale * size / 128, centre)[:, :2]
 
 
-def synthetic(mesh: HeadMesh, model: FaceModel, people: int = 120) -> dict[str, object]:
+def synthetic(mesh: HeadMesh, model: FaceModel, people: int) -> Figures:
     """Pose, expression and speed from one picture."""
     rng = np.random.default_rng(4)
     errors, wanted, found, times, claimed = [], [], [], [], []
@@ -154,7 +155,7 @@ def synthetic(mesh: HeadMesh, model: FaceModel, people: int = 120) -> dict[str, 
     }
 
 
-def identities(mesh: HeadMesh, model: FaceModel, people: int = 40) -> dict[str, object]:
+def identities(mesh: HeadMesh, model: FaceModel, people: int) -> Figures:
     """Identity shape from 1, 2, 4, 8 pictures: mean error of all 72 neutral points, interocular distances.
 
     Two populations that the model has not seen: people drawn as for the distillation, and the milder
@@ -162,7 +163,7 @@ def identities(mesh: HeadMesh, model: FaceModel, people: int = 40) -> dict[str, 
     """
     stored = np.load(EMBEDDING)
     drawn = People(find_data(), (stored["vertices"], stored["weights"].astype(float)))
-    result: dict[str, object] = {}
+    result: Figures = {}
     for label in ("", "_milder_people"):
         rng = np.random.default_rng(5)
         errors: dict[int, list[float]] = {1: [], 2: [], 4: [], 8: []}
@@ -204,7 +205,7 @@ def eye_distance(fit: FaceFit, model: FaceModel) -> float:
     return float(np.linalg.norm(face[36:42].mean(0) - face[42:48].mean(0)))
 
 
-def photographs(model: FaceModel) -> dict[str, object]:
+def photographs(model: FaceModel) -> Figures:
     """Residual and pitch on the packaged photos."""
     analyzer = load_analyzer(OPEN, PROVIDER_CHOICES[0], [MODELS], [])
     found: dict[str, list[np.ndarray]] = {}
@@ -251,12 +252,12 @@ def photographs(model: FaceModel) -> dict[str, object]:
     }
 
 
-def round_trip(mesh: HeadMesh, model: FaceModel) -> dict[str, object]:
+def round_trip(mesh: HeadMesh, model: FaceModel, people: int) -> Figures:
     """Generate → draw → render the head in that pose → face mesh → fit."""
     analyzer = load_analyzer(OPEN, PROVIDER_CHOICES[0], [MODELS], [])
     rng = np.random.default_rng(8)
     errors, missed, recognised, agreement = [], 0, 0, []
-    for number in range(8):
+    for number in range(people):
         person = draw_person(mesh, FIRST_SEED + 500 + number)
         for yaw, pitch, roll in ((0, 0, 0), (20, 0, 0), (-30, 0, 0), (0, 12, 0), (10, -12, 6)):
             scene = draw_scene([str(n) for n in mesh.expression_names], rng)
@@ -285,11 +286,11 @@ def round_trip(mesh: HeadMesh, model: FaceModel) -> dict[str, object]:
     }
 
 
-def speed(model: FaceModel) -> dict[str, float]:
+def speed(model: FaceModel, repeats: int) -> Figures:
     """Median processor time in milliseconds, one thread; other work on the machine does not count."""
     landmarks = generate(model, pose=(20.0, 5.0, 3.0), width=1024, height=1024)
 
-    def median(call, repeats: int = 15) -> float:
+    def median(call: Callable[[], object]) -> float:
         times = []
         for _ in range(repeats):
             start = time.process_time()
@@ -307,16 +308,17 @@ def speed(model: FaceModel) -> dict[str, float]:
     }
 
 
-def main() -> dict:
+def main(quick: bool = False) -> Figures:
+    """Measure; ``quick``: 24 people instead of 120, 3 instead of 40, 1 instead of 8."""
     model, mesh = FaceModel.load(), HeadMesh.load()
     return {
-        **synthetic(mesh, model),
-        **identities(mesh, model),
+        **synthetic(mesh, model, 24 if quick else 120),
+        **identities(mesh, model, 3 if quick else 40),
         **photographs(model),
-        **round_trip(mesh, model),
-        **speed(model),
+        **round_trip(mesh, model, 1 if quick else 8),
+        **speed(model, 3 if quick else 15),
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=1, sort_keys=True))
+    command_line(main)

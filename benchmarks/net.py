@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from hifi_portrait.models.checkpoint import load
 from hifi_portrait.models.warm_start import convert_instantid
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.report import Figures, command_line
 from tests.models.networks import OTHER, SMALL, random_faces, random_inputs, random_portrait
 from tests.models.parity import (
     controlnet_difference,
@@ -38,7 +39,7 @@ LATENT = 128
 """SDXL at 1024 px."""
 
 
-def parity() -> dict:
+def parity(seeds: int) -> Figures:
     """Largest absolute differences in single precision; random weights everywhere."""
     sizes = {"16x16": (16, 16), "12x20": (12, 20)}
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +47,7 @@ def parity() -> dict:
         out = Path(folder) / "converted.safetensors"
         convert_instantid(*files, out, dtype=None, extra_layers=True)
         portrait, parts = load(out), instantid_parts(files)
-        instantid = max(noise_difference(portrait, parts, seed) for seed in range(3))
+        instantid = max(noise_difference(portrait, parts, seed) for seed in range(seeds))
     return {
         "controlnet_max_abs_diff": max(
             controlnet_difference(config, *size) for config in (SMALL, OTHER) for size in sizes.values()
@@ -57,7 +58,7 @@ def parity() -> dict:
     }
 
 
-def references_alone() -> dict:
+def references_alone() -> Figures:
     """Return what order and a reference of weight 0 change, relative to each output's largest value."""
     portrait, faces, inputs = random_portrait(SMALL), random_faces(SMALL, 4), random_inputs(SMALL)
     whole = outputs_of(portrait, faces, inputs)
@@ -71,7 +72,7 @@ def references_alone() -> dict:
 
 
 @torch.no_grad()
-def cost_by_references() -> dict:
+def cost_by_references(rounds: int) -> Figures:
     """Milliseconds of processor time on one core, tiny configuration.
 
     Rounds go over all N in turn, and processor time does not count what other work on the machine takes.
@@ -88,12 +89,12 @@ def cost_by_references() -> dict:
         spent.setdefault(name, {}).setdefault(n, []).append(1000 * (now - start))
         return now
 
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for n, batch in faces.items():
             start = time.thread_time()
             tokens, detail = portrait.refiner(batch)
             start = note("refine", n, start)
-            prepared = net.prepare(inputs["hint"], tokens, inputs["coords"], detail)
+            prepared = net.prepare(inputs["hint"], tokens, inputs["coords"], detail, inputs["places"])
             start = note("prepare", n, start)
             net.step(inputs["x"], inputs["timesteps"], inputs["y"], prepared)
             note("step", n, start)
@@ -122,7 +123,7 @@ def line(values: dict[int, float]) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def operations() -> dict:
+def operations() -> Figures:
     """Floating-point operations for SDXL at 1024 px, counted on the meta device, batch 1."""
     config = HiFiNetConfig.sdxl()
     with torch.device("meta"):
@@ -175,19 +176,19 @@ def operations() -> dict:
     }
 
 
-def count(call) -> int:
+def count(call: Callable[[], object]) -> int:
     """Floating-point operations of one call."""
     with FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops()
 
 
-def main() -> dict:
-    """All figures."""
+def main(quick: bool = False) -> Figures:
+    """Measure; ``quick``: one seed instead of three, one round of timing instead of fifteen."""
     torch.set_num_threads(1)
     return {
-        **parity(),
-        **cost_by_references(),
+        **parity(1 if quick else 3),
+        **cost_by_references(1 if quick else ROUNDS),
         **operations(),
         "note": "flops_overhead: one HiFi-Net step over one UNet step at batch 1, by number of references "
         "(0: no fusion); with_cfg: over a step of both halves, HiFi-Net on the positive one, its default",
@@ -195,4 +196,4 @@ def main() -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=1, sort_keys=True))
+    command_line(main)

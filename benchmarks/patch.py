@@ -9,20 +9,16 @@ that cannot be left out: FLOPs of a patched step over those of a plain one, by t
 from __future__ import annotations
 
 import gc
-import json
 import statistics
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.report import Figures, command_line
 from tests.patching import small  # makes the host importable
 
 from hifi_portrait.patching.apply import apply_hifi_net  # isort: skip
@@ -31,7 +27,6 @@ from hifi_portrait.patching.settings import PatchSettings  # isort: skip
 
 STEPS = 3
 SIZE = (32, 32)
-PAIRS = 5
 DEEP = {
     "model_channels": 64,
     "transformer_depth": [0, 0, 2, 2, 10, 10],
@@ -93,7 +88,7 @@ class Calls:
         return counted[-1]
 
 
-def overhead(plain: Calls, patched: Calls, pairs: int = PAIRS) -> tuple[float, float]:
+def overhead(plain: Calls, patched: Calls, pairs: int) -> tuple[float, float]:
     """Return patched over plain time of a step after the first, and the first step's extra milliseconds."""
     ratios, extra = [], []
     for _ in range(pairs):
@@ -121,7 +116,7 @@ def key_value_computations(model: Any) -> int:
     return states[0]
 
 
-def leak(model: Any, hifi_net: Any, landmarks: Any, requeues: int = 50) -> tuple[float, float]:
+def leak(model: Any, hifi_net: Any, landmarks: Any, requeues: int) -> tuple[float, float]:
     """Return bytes of tensors and number of objects that stay behind per requeue with changed inputs."""
     people = [small.make_identity(hifi_net.network, seed) for seed in range(2)]
 
@@ -146,47 +141,46 @@ def leak(model: Any, hifi_net: Any, landmarks: Any, requeues: int = 50) -> tuple
     return (after[0] - before[0]) / requeues, round((after[1] - before[1]) / requeues, 2)
 
 
-def main() -> dict[str, Any]:
-    """Return the figures."""
+def main(quick: bool = False) -> Figures:
+    """Measure; ``quick``: one pair of runs for a figure instead of five or three, 5 re-queues, not 50."""
     model = small.make_model(0, **DEEP)
     hifi_net = small.make_hifi_net(CONFIG, 1)
     landmarks = small.make_landmarks((10.0, 5.0, 0.0), width=8 * SIZE[1], height=8 * SIZE[0])
     plain = Calls(model)
     flops = plain.count_flops()
-    result: dict[str, Any] = {
+    people = {
+        n: small.make_identity(hifi_net.network, 0, faces=n) for n in ((1, 4) if quick else (1, 2, 4, 8, 16))
+    }
+
+    def cost(person: Any, settings: PatchSettings, pairs: int) -> Figures:
+        patched = Calls(apply_hifi_net(model, hifi_net, person, landmarks, settings))
+        measured, extra = overhead(plain, patched, pairs)
+        floor = patched.count_flops() / flops
+        return {
+            "step_overhead": round(measured, 3),
+            "flops_floor": round(floor, 3),
+            "overhead_vs_flops": round(measured / floor, 3),
+            "first_step_extra_ms": round(extra, 1),
+        }
+
+    default = SETTINGS["positive_only"]
+    modes = {name: cost(people[4], settings, 1 if quick else 5) for name, settings in SETTINGS.items()}
+    counts = {str(n): cost(person, default, 1 if quick else 3) for n, person in people.items()}
+    shared = apply_hifi_net(model, hifi_net, people[4], landmarks, default)
+    light, light_net = small.make_model(), small.make_hifi_net(small.CONFIG, 1)
+    left_bytes, left_objects = leak(light, light_net, landmarks, 5 if quick else 50)
+    return {
         "attention_layers": len(CONFIG.identity_layers()),
         "latent": SIZE[0],
         "parameters_unet": sum(p.numel() for p in model.model.diffusion_model.parameters()),
         "parameters_hifi_net": sum(p.numel() for p in hifi_net.network.hifi_net.parameters()),
-        "step_overhead": {},
-        "flops_floor": {},
-        "overhead_vs_flops": {},
-        "first_step_extra_ms": {},
-        "by_references": {},
+        **modes,
+        "by_references": counts,
+        "kv_recomputations_per_run": key_value_computations(shared),
+        "leak_bytes_per_requeue": left_bytes,
+        "leak_objects_per_requeue": left_objects,
     }
-    people = {n: small.make_identity(hifi_net.network, 0, faces=n) for n in (1, 2, 4, 8, 16)}
-    for name, settings in SETTINGS.items():
-        patched = Calls(apply_hifi_net(model, hifi_net, people[4], landmarks, settings))
-        floor = patched.count_flops() / flops
-        measured, extra = overhead(plain, patched)
-        result["step_overhead"][name] = round(measured, 3)
-        result["flops_floor"][name] = round(floor, 3)
-        result["overhead_vs_flops"][name] = round(measured / floor, 3)
-        result["first_step_extra_ms"][name] = round(extra, 1)
-    for count, person in people.items():
-        patched = Calls(apply_hifi_net(model, hifi_net, person, landmarks, SETTINGS["positive_only"]))
-        measured, extra = overhead(plain, patched, pairs=3)
-        result["by_references"][str(count)] = {
-            "step_overhead": round(measured, 3),
-            "flops_floor": round(patched.count_flops() / flops, 3),
-            "first_step_extra_ms": round(extra, 1),
-        }
-    shared = apply_hifi_net(model, hifi_net, people[4], landmarks, SETTINGS["positive_only"])
-    result["kv_recomputations_per_run"] = key_value_computations(shared)
-    light, light_net = small.make_model(), small.make_hifi_net(small.CONFIG, 1)
-    result["leak_bytes_per_requeue"], result["leak_objects_per_requeue"] = leak(light, light_net, landmarks)
-    return result
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=2, sort_keys=True))
+    command_line(main)
