@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .photo import HeadPhoto
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -72,6 +74,8 @@ class FaceRecord:
         >= 0; 1 is neutral, 0 is as if the reference were not there.
     embedding_norm : float
         Length of the embedding as the recognizer gave it; networks such as InstantID's read it unnormalised.
+    photo : HeadPhoto or None
+        Source pixels around the head, for its texture.
     """
 
     source: str
@@ -87,6 +91,7 @@ class FaceRecord:
     quality: Quality
     weight: float
     embedding_norm: float = 1.0
+    photo: HeadPhoto | None = None
 
 
 @dataclass(frozen=True, eq=False)

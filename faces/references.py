@@ -12,6 +12,7 @@ import numpy as np
 
 from .analyzer import DetectedFace, FaceAnalyzer
 from .crop import canonical_crop
+from .photo import head_photo
 from .pictures import NamedImage, UnreadableImage
 from .quality import measure, with_agreement
 from .records import DroppedPicture, FaceRecord, Quality, ReferenceFaces
@@ -22,6 +23,8 @@ MAX_REFERENCES = 64
 DISAGREE = ("drop", "keep with weight 0", "stop with an error")
 """What happens to a reference that shows somebody else."""
 
+_CACHED_BYTES = 400_000_000
+"""Most memory that source pixels may take in one cache."""
 _DUPLICATE_SIMILARITY = 0.98
 _DUPLICATE_DIFFERENCE = 5.0
 
@@ -59,8 +62,8 @@ class ReferenceOptions:
 class _Cache:
     """Keeps the most recent results in memory; safe to use from several threads."""
 
-    def __init__(self, entries: int) -> None:
-        self._entries = entries
+    def __init__(self, entries: int, size: Callable[[Any], int] = lambda value: 0) -> None:
+        self._entries, self._size = entries, size
         self._items: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -72,9 +75,14 @@ class _Cache:
         value = make()
         with self._lock:
             self._items[key] = value
-            while len(self._items) > self._entries:
+            while len(self._items) > 1 and (
+                len(self._items) > self._entries or self._bytes() > _CACHED_BYTES
+            ):
                 self._items.popitem(last=False)
         return value
+
+    def _bytes(self) -> int:
+        return sum(self._size(item) for item in self._items.values())
 
     def clear(self) -> None:
         with self._lock:
@@ -83,12 +91,13 @@ class _Cache:
 
 _faces_cache = _Cache(256)
 _crop_cache = _Cache(256)
-_set_cache = _Cache(16)
+_set_cache = _Cache(16, lambda references: sum(f.photo.nbytes for f in references.faces if f.photo))
+_photo_cache = _Cache(64, lambda photo: photo.nbytes)
 
 
 def clear_cache() -> None:
     """Forget everything that was analysed (tests and benchmarks)."""
-    for cache in (_faces_cache, _crop_cache, _set_cache):
+    for cache in (_faces_cache, _crop_cache, _set_cache, _photo_cache):
         cache.clear()
 
 
@@ -207,7 +216,7 @@ def _load(
     for position, candidate in enumerate(candidates):
         value = groups.similarity[position]
         similarity = None if np.isnan(value) else float(value)
-        record = _record(candidate, with_agreement(candidate.quality, similarity, threshold))
+        record = _record(candidate, with_agreement(candidate.quality, similarity, threshold), analyzer)
         if position in groups.members[0]:
             records.append(record)
             continue
@@ -320,8 +329,10 @@ def _merge_duplicates(candidates: list[_Candidate], dropped: list[DroppedPicture
     return sorted(kept, key=lambda c: c.image.digest)
 
 
-def _record(item: _Candidate, quality: Quality) -> FaceRecord:
+def _record(item: _Candidate, quality: Quality, analyzer: FaceAnalyzer) -> FaceRecord:
     face = item.face
+    key = (item.image.digest, analyzer.fingerprint, face.box.tobytes())
+    photo = _photo_cache.get(key, lambda: head_photo(item.image.pixels, face.landmarks, analyzer.person_mask))
     return FaceRecord(
         source=item.image.name,
         source_index=item.index,
@@ -336,6 +347,7 @@ def _record(item: _Candidate, quality: Quality) -> FaceRecord:
         quality=quality,
         weight=1.0,
         embedding_norm=face.embedding_norm,
+        photo=photo,
     )
 
 

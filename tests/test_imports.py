@@ -12,16 +12,18 @@ ALLOWED = {
     "faces": set(),
     "landmarks": set(),
     "models": set(),
-    "identity": {"models", "landmarks", "faces"},
-    "patching": {"models", "identity", "landmarks"},
-    "nodes": {"patching", "identity", "models", "landmarks", "faces"},
-    "training": {"patching", "identity", "models", "landmarks", "faces"},
-    "cli": {"training", "patching", "identity", "models", "landmarks", "faces"},
+    "head": {"landmarks", "faces"},
+    "identity": {"models", "head", "landmarks", "faces"},
+    "patching": {"models", "identity", "head", "landmarks"},
+    "nodes": {"patching", "identity", "models", "head", "landmarks", "faces"},
+    "training": {"patching", "identity", "models", "head", "landmarks", "faces"},
+    "cli": {"training", "patching", "identity", "models", "head", "landmarks", "faces"},
 }
 THIRD_PARTY = {
     "faces": {"numpy", "cv2", "PIL", "onnx", "onnxruntime", "ai_edge_litert", "platformdirs", "insightface"}
     | {"face_alignment", "torch"},
     "landmarks": {"numpy", "cv2", "safetensors"},
+    "head": {"numpy", "torch", "kornia", "cv2", "safetensors"},
     "models": {"torch", "safetensors", "numpy"},
     "identity": {"numpy", "torch", "safetensors"},
     "patching": {"numpy", "torch", "safetensors", "PIL", "cv2"},

@@ -1,0 +1,1 @@
+"""The photographic head: several photos become one textured 3D head."""
