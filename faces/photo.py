@@ -1,8 +1,8 @@
 """The source pixels around one head: what the photographic head is textured from. *Ours*.
 
-The canonical crop shows a face at 224 px, whatever the photo holds. The head's texture is worth as much as the
-photo, so each record also keeps the part of its picture that shows the head, at the picture's own resolution
-up to `MAX_SIDE`, with the coarse person mask of the same rectangle.
+The canonical crop shows a face at 224 px, whatever the photo holds. The head's texture is worth as much as
+the photo, so each record also keeps the part of its picture that shows the head, at the picture's own
+resolution up to `MAX_SIDE`, with the coarse person mask of the same rectangle.
 """
 
 from __future__ import annotations

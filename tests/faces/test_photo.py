@@ -21,7 +21,8 @@ def test_photo_is_the_picture_itself_around_the_head(photos, analyzer):
     height, width = photo.pixels.shape[:2]
     np.testing.assert_array_equal(photo.pixels, image.pixels[y : y + height, x : x + width])
     inside = face.landmarks[:, :2] @ photo.matrix[:, :2].T + photo.matrix[:, 2]
-    assert (inside > 0).all() and (inside < (width, height)).all()
+    assert (inside > 0).all()
+    assert (inside < (width, height)).all()
     shown = (inside * np.array(photo.mask.shape[::-1]) / (width, height)).astype(int)
     assert (photo.mask[shown[:, 1], shown[:, 0]] > 127).mean() > 0.95
 
@@ -31,7 +32,9 @@ def test_a_large_photo_is_bounded_and_a_small_one_not_enlarged(photos, analyzer)
     points = analyzer.analyze(image, "")[0].landmarks
     large = np.repeat(np.repeat(image, 3, 0), 3, 1)
     photo = head_photo(large, points * 3, analyzer.person_mask)
-    assert max(photo.pixels.shape) == MAX_SIDE and max(photo.mask.shape) <= MASK_SIZE
+    assert max(photo.pixels.shape) == MAX_SIDE
+    assert max(photo.mask.shape) <= MASK_SIZE
     plain = head_photo(image, points, None)
-    assert max(plain.pixels.shape) < MAX_SIDE and (plain.mask == 255).all()
+    assert max(plain.pixels.shape) < MAX_SIDE
+    assert (plain.mask == 255).all()
     np.testing.assert_array_equal(plain.matrix[:, :2], np.eye(2))
