@@ -205,7 +205,7 @@ def test_a_long_sequence_shows_some_frames(tmp_path, monkeypatch):
     import_host()
     import folder_paths
     import torch
-    from hifi_portrait.nodes import landmarks as nodes
+    from hifi_portrait.nodes import landmark_results as nodes
 
     monkeypatch.setattr(folder_paths, "get_temp_directory", lambda: str(tmp_path))
     shown = nodes.preview(torch.zeros(40, 8, 256, 3), (), nodes.GenerateLandmarks)

@@ -1,0 +1,84 @@
+"""What the landmark nodes give back: drawings, previews with notes, and words to the face widget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from comfy_api.latest import io, ui
+
+from ..landmarks.draw import draw
+from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
+from ..landmarks.sheet import captioned
+from ..landmarks.target import Target
+
+MOST_PREVIEWS = 16
+
+
+def drawing(landmarks: Landmarks, style: str) -> torch.Tensor:
+    """Draw landmarks as ComfyUI's IMAGE: (B, H, W, 3) float32 in 0..1."""
+    return torch.from_numpy(draw(landmarks, style).astype(np.float32) / 255.0)
+
+
+def for_widget(shape: np.ndarray | None, target: Target | None = None) -> dict[str, Any]:
+    """Tell the face widget what to show from now on: the person's shape, and what the sliders add to.
+
+    Parameters
+    ----------
+    shape : np.ndarray | None
+        (K,) identity shape; None where the face is the average one.
+    target : Target | None
+        What lies below the sliders (a target photo, the references' own expression); its first row is shown.
+    """
+
+    def rounded(values: Any) -> list[float]:
+        return [round(float(v), 4) for v in np.ravel(values)]
+
+    base: dict[str, Any] | None = None
+    if target is not None:
+        base = {"pose": rounded(target.pose[0]), "expression": rounded(target.expression[0])}
+        if target.position is not None:
+            base["position"] = rounded(target.position[0])
+        if target.scale is not None:
+            base["scale"] = round(float(target.scale[0]), 4)
+    return {"shape": None if shape is None else rounded(shape), "base": base}
+
+
+def preview(pictures: torch.Tensor, notes: tuple[str, ...], cls: type[io.ComfyNode]) -> dict[str, Any]:
+    """Show pictures in the node, with the notes written under them and as text.
+
+    Of a long sequence some frames are shown: as many files as frames would fill memory and disk.
+    """
+    count = len(pictures)
+    if count > MOST_PREVIEWS:
+        spread = torch.linspace(0, count - 1, MOST_PREVIEWS).round().long()
+        pictures = pictures[spread]
+        notes = (*notes, f"{MOST_PREVIEWS} of {count} frames are shown here")
+    shown = (pictures * 255).round().to(torch.uint8).numpy()
+    captions = torch.from_numpy(captioned(shown, notes).astype(np.float32) / 255.0)
+    result: dict[str, Any] = ui.PreviewImage(captions, cls=cls).as_dict()
+    if notes:
+        result["text"] = ("\n".join(notes),)
+    return result
+
+
+def result(
+    landmarks: Landmarks, style: str, cls: type[io.ComfyNode], widget: dict[str, Any] | None = None
+) -> io.NodeOutput:
+    """Landmarks, drawing and notes as outputs, with the drawing and the notes as the node's preview.
+
+    ``widget`` (see `for_widget`) goes to the face widget of the front end.
+    """
+    picture = drawing(landmarks, style)
+    notes = "\n".join(landmarks.notes)
+    shown = preview(picture, landmarks.notes, cls)
+    if widget is not None:
+        shown["hifi_landmarks"] = (widget,)
+    return io.NodeOutput(landmarks, picture, notes, ui=shown)
+
+
+def with_notes(landmarks: Landmarks, notes: tuple[str, ...]) -> Landmarks:
+    """Put more notes in front of the landmarks' own."""
+    return replace(landmarks, notes=tuple(dict.fromkeys((*notes, *landmarks.notes))))
