@@ -205,9 +205,10 @@ def test_a_long_sequence_shows_some_frames(tmp_path, monkeypatch):
     import_host()
     import folder_paths
     import torch
-    from hifi_portrait.nodes import landmark_results as nodes
+    from hifi_portrait.nodes.landmark_results import MOST_PREVIEWS, preview
+    from hifi_portrait.nodes.landmarks import GenerateLandmarks
 
     monkeypatch.setattr(folder_paths, "get_temp_directory", lambda: str(tmp_path))
-    shown = nodes.preview(torch.zeros(40, 8, 256, 3), (), nodes.GenerateLandmarks)
-    assert len(shown["images"]) == len(list(tmp_path.iterdir())) == nodes.MOST_PREVIEWS
+    shown = preview(torch.zeros(40, 8, 256, 3), (), GenerateLandmarks)
+    assert len(shown["images"]) == len(list(tmp_path.iterdir())) == MOST_PREVIEWS
     assert shown["text"] == ("16 of 40 frames are shown here",)
