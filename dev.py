@@ -171,7 +171,19 @@ def lint() -> int:
     codes = [run("-m", "ruff", "check", "."), run("-m", "ruff", "format", "--check", ".")]
     environment = {**os.environ, "MYPYPATH": str(package.parent)}
     mypy = [str(PYTHON), "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
-    for name in ("faces", "landmarks", "models", "identity", "patching", "nodes", "training", "cli"):
+    for name in (
+        "faces",
+        "landmarks",
+        "head",
+        "models",
+        "identity",
+        "patching",
+        "tiny",
+        "nodes",
+        "training",
+        "tools",
+        "cli",
+    ):
         mypy += ["-p", f"hifi_portrait.{name}"]
     codes.append(subprocess.run(mypy, cwd=package.parent, env=environment).returncode)
     codes.append(lint_front_end())

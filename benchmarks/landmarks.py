@@ -29,12 +29,12 @@ from hifi_portrait.landmarks.draw import draw
 from hifi_portrait.landmarks.fit import FaceFit, fit_face, fit_faces
 from hifi_portrait.landmarks.generate import generate
 from hifi_portrait.landmarks.model import FaceModel
-from hifi_portrait.training.distill_face import EMBEDDING, People, align
-from hifi_portrait.training.synthetic.dataset import face_parameters
-from hifi_portrait.training.synthetic.mesh import HeadMesh, find_data
-from hifi_portrait.training.synthetic.people import Person, draw_person
-from hifi_portrait.training.synthetic.render import render
-from hifi_portrait.training.synthetic.scenes import Scene, draw_scene
+from hifi_portrait.tools.distil_face import EMBEDDING, People, align
+from hifi_portrait.training.data.synthetic.dataset import face_parameters
+from hifi_portrait.training.data.synthetic.mesh import HeadMesh, find_data
+from hifi_portrait.training.data.synthetic.people import Person, draw_person
+from hifi_portrait.training.data.synthetic.render import render
+from hifi_portrait.training.data.synthetic.scenes import Scene, draw_scene
 
 from benchmarks.report import Figures, command_line
 from harness import DEV

@@ -1,4 +1,4 @@
-"""The shipped tiny model on 200 synthetic people that it never saw; see ``training/evaluate.py``.
+"""The shipped tiny model on 200 synthetic people that it never saw; see ``training/evaluation/evaluate.py``.
 
 Baselines and ablations are measured by ``benchmarks/tiny_baselines.py``, which trains them; what it found is
 repeated here.
@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import torch
-from hifi_portrait.training.figures import measure
+from hifi_portrait.training.evaluation.figures import measure
 
-from harness.synthetic import FACE_MODELS, synthetic_people
+from benchmarks.people import FACE_MODELS, synthetic_people
 
 PEOPLE = 200
 ROOT = Path(__file__).parent.parent

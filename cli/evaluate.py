@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--train", type=Path, required=True, help="training data: the judges' population mean"
     )
     parser.add_argument("--face-models", type=Path, required=True, help="folder of the face model files")
-    parser.add_argument("--judge", type=Path, help="second judge (training/recognizer.py, on other people)")
+    parser.add_argument(
+        "--judge", type=Path, help="second judge (training/networks/recognizer.py, on other people)"
+    )
     parser.add_argument("--model", type=Path, help="folder of the two model files (default: assets/tiny)")
     parser.add_argument("--people", type=int, help="how many people (default: all)")
     parser.add_argument("--steps", type=int, default=8, help="sampling steps (default: %(default)s)")
@@ -27,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     torch.set_num_threads(1)
-    from ..training.figures import measure
+    from ..training.evaluation.figures import measure
 
     figures = measure(
         args.data,

@@ -33,12 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render."""
-    from ..training.synthetic.dataset import load_shards, synthesize
+    from ..training.data.synthetic.dataset import load_shards, synthesize
 
     if args.people < 1 or args.pictures < 1 or args.size < 32:
         raise ValueError("--people and --pictures must be at least 1, --size at least 32")
     if args.fetch:
-        from ..training.synthetic.source import fetch_data
+        from ..training.data.synthetic.source import fetch_data
 
         args.data = fetch_data(args.fetch)
     start, done = time.monotonic(), 0

@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
     """Train."""
     import torch
 
-    from ..training.batches import PreparedPeople
-    from ..training.prepare import prepare
-    from ..training.recipe import Recipe
+    from ..training.config import Recipe
+    from ..training.data.batches import PreparedPeople
+    from ..training.data.preparation import prepare
 
     recipe = Recipe.load(args.recipe)
     if args.prepare:
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
     people = PreparedPeople.load(args.data)
     held_out = PreparedPeople.load(args.held_out, 1) if args.held_out else None
 
-    from ..training.landmark_regressor import load_regressor
     from ..training.losses import IdentityLoss, LandmarkLoss
-    from ..training.sface import SFace
+    from ..training.networks.landmark_regressor import load_regressor
+    from ..training.networks.sface import SFace
     from ..training.trainer import Trainer
 
     identity, landmarks = None, None
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         )
         trainer.run(seconds=60 * args.minutes if args.minutes else float("inf"))
     if args.ship:
-        from ..training.ship import ship_run
+        from ..training.export import ship_run
 
         ship_run(args.folder, args.ship, people.people, recipe)
     return 0

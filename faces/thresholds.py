@@ -33,8 +33,8 @@ THRESHOLDS: dict[str, Threshold] = {
         typical=0.73,
         different=0.13,
         source="same: OpenCV Zoo's published cosine threshold for SFace, confirmed by "
-        "training/calibrate_recognizer.py; typical and different: measured by that script "
-        "(training/calibration/sface.json)",
+        "tools/calibrate_recognizer.py; typical and different: measured by that script "
+        "(tools/calibration/sface.json)",
     ),
 }
 
@@ -43,7 +43,7 @@ UNMEASURED = Threshold(
     typical=0.60,
     different=0.05,
     source="customary for ArcFace models at 112 px; NOT measured for this recognizer: run "
-    "training/calibrate_recognizer.py with its pack to get its own figures",
+    "tools/calibrate_recognizer.py with its pack to get its own figures",
 )
 """For ArcFace packs, whose weights could not be measured where this was written."""
 

@@ -9,7 +9,7 @@ with the number of faces.
 MediaPipe's mesh puts its points on other places of the skin than the base mesh: its average face (the
 canonical face model that the mesh network was built on) minus ours is stored with the model as
 `FaceModel.facemesh_offset` and taken into account for 468- and 478-point input; see
-``training/calibrate_facemesh.py`` for how and from which data. Pictures rendered from the base mesh itself
+``tools/calibrate_facemesh.py`` for how and from which data. Pictures rendered from the base mesh itself
 have our average; which of the two it is shows in how much identity the points need.
 """
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..patching import tiny
-from ..patching.tiny_words import COLOURS, LIGHTS
+from ..tiny import model as tiny
+from ..tiny.prompt import COLOURS, LIGHTS
 from .types import CATEGORY
 
 _FILES = ("base.safetensors",)

@@ -15,9 +15,11 @@ ALLOWED = {
     "head": {"landmarks", "faces"},
     "identity": {"models", "head", "landmarks", "faces"},
     "patching": {"models", "identity", "head", "landmarks"},
-    "nodes": {"patching", "identity", "models", "head", "landmarks", "faces"},
-    "training": {"patching", "identity", "models", "head", "landmarks", "faces"},
-    "cli": {"training", "patching", "identity", "models", "head", "landmarks", "faces"},
+    "tiny": set(),
+    "nodes": {"tiny", "patching", "identity", "models", "head", "landmarks", "faces"},
+    "training": {"tiny", "identity", "models", "head", "landmarks", "faces"},
+    "tools": {"training", "head", "landmarks", "faces"},
+    "cli": {"training", "identity", "models", "head", "landmarks", "faces"},
 }
 THIRD_PARTY = {
     "faces": {"numpy", "cv2", "PIL", "onnx", "onnxruntime", "ai_edge_litert", "platformdirs", "insightface"}
@@ -27,6 +29,7 @@ THIRD_PARTY = {
     "models": {"torch", "safetensors", "numpy"},
     "identity": {"numpy", "torch", "safetensors"},
     "patching": {"numpy", "torch", "safetensors", "PIL", "cv2"},
+    "tiny": {"torch", "safetensors"},
     "nodes": {"numpy", "torch"},
 }
 """What a folder may need beside the standard library, the pack and the host."""
@@ -34,6 +37,7 @@ HOST = {"comfy", "comfy_api", "comfy_extras", "folder_paths", "nodes", "node_hel
 HOST_ALLOWED = {
     "nodes": {"comfy_api", "folder_paths", "comfy.utils", "comfy.model_management"},
     "patching": HOST,
+    "tiny": HOST,
     "training": HOST,
 }
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE, invert, similarity_2d, transform
-from ..landmarks.names import five_points
+from .networks.crops import jittered_crops, recognizer_embeddings
+from .networks.landmark_regressor import LandmarkRegressor
 
 
 def weighted_v_loss(
@@ -72,92 +72,6 @@ def face_weights(face: Tensor, face_weight: float) -> Tensor:
     return place / place.mean((2, 3), keepdim=True)
 
 
-def _pyramid(width: int) -> nn.Sequential:
-    """Return layers from (B, 3, 64, 64) to (B, 4 * width, 4, 4), for networks that read small face crops."""
-    layers: list[nn.Module] = []
-    before = 3
-    for after in (width, 2 * width, 4 * width, 4 * width):
-        layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(4, after), nn.SiLU()]
-        layers += [nn.Conv2d(after, after, 3, 1, 1, groups=after), nn.Conv2d(after, after, 1), nn.SiLU()]
-        before = after
-    return nn.Sequential(*layers)
-
-
-class SmallRecognizer(nn.Module):
-    """The second judge, on 64 px aligned crops: (B, 3, 64, 64) in -1..1 to (B, E) unit embeddings."""
-
-    SIDE = 64
-
-    def __init__(self, embedding: int = 128, width: int = 24) -> None:
-        super().__init__()
-        self.body = _pyramid(width)
-        self.head = nn.Linear(4 * width * 16, embedding)
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """Embed."""
-        return F.normalize(self.head(self.body(crops).flatten(1)), dim=1)
-
-
-_TEMPLATE = np.array([[21.0, 26.0], [43.0, 26.0], [32.0, 39.0], [24.0, 50.0], [40.0, 50.0]])
-"""(5, 2) eyes, nose tip and mouth corners in the 64 px crop: the face from brows to chin."""
-
-
-def aligned_crops(
-    pictures: Tensor,
-    points: np.ndarray,
-    template: np.ndarray = _TEMPLATE,
-    side: int = SmallRecognizer.SIDE,
-    black_outside: bool = False,
-) -> Tensor:
-    """Cut faces at known landmarks, differentiably.
-
-    Parameters
-    ----------
-    pictures : Tensor
-        (B, 3, H, H).
-    points : np.ndarray
-        (B, 72, 3) landmarks, px.
-    template : np.ndarray
-        (5, 2) where eyes, nose tip and mouth corners go, px of the crop.
-    side : int
-        Side of the crop, px.
-    black_outside : bool
-        Whether it is black outside the picture; else the picture's edge is repeated.
-
-    Returns
-    -------
-    Tensor
-        (B, 3, side, side).
-    """
-    # Least squares of the crop's error, as recognizers are fed; the other way round gives another size.
-    matrices = [invert(similarity_2d(five_points(p[:, :2]), template)) for p in points]
-    if black_outside:
-        return _cut(pictures + 1, matrices, side, "zeros") - 1
-    return _cut(pictures, matrices, side)
-
-
-def _cut(pictures: Tensor, matrices: list[np.ndarray], side: int, outside: str = "border") -> Tensor:
-    """Return views of pictures; matrices (2, 3) take px of the view to px of the picture."""
-    size = pictures.shape[-1]
-    rows = []
-    for matrix in matrices:
-        linear = matrix[:, :2] * side / size
-        shift = 2 * (matrix[:, :2] @ (side / 2, side / 2) + matrix[:, 2]) / size - 1
-        rows.append(np.hstack([linear, shift[:, None]]))
-    theta = torch.from_numpy(np.array(rows)).to(pictures)
-    grid = F.affine_grid(theta, [len(rows), 3, side, side], align_corners=False)
-    return F.grid_sample(pictures, grid, align_corners=False, padding_mode=outside)
-
-
-def recognizer_embeddings(recognizer: nn.Module, pictures: Tensor, points: np.ndarray) -> Tensor:
-    """(B, 128) unit SFace embeddings of pictures (B, 3, H, H) in -1..1, landmarks (B, 72, 3); differentiable.
-
-    Cut as `prepare.embed` cuts for ONNX Runtime.
-    """
-    crops = aligned_crops(pictures, points, RECOGNIZER_TEMPLATE, RECOGNIZER_SIZE, black_outside=True)
-    return F.normalize(recognizer(crops), dim=1)
-
-
 class IdentityLoss(nn.Module):
     """One minus the similarity of a painted face to the person, by SFace; its mean over people is taken off.
 
@@ -182,57 +96,6 @@ class IdentityLoss(nn.Module):
         """Loss of pictures (B, 3, H, H) in -1..1 with landmarks (B, 72, 3) against (B, 128) unit vectors."""
         vectors = recognizer_embeddings(self.recognizer, painted, points) - self.mean
         return (1 - (F.normalize(vectors, dim=1) * person).sum(1)).mean()
-
-
-class LandmarkRegressor(nn.Module):
-    """Finds landmarks in a roughly aligned face: (B, 3, 64, 64) in -1..1 to (B, 72, 2) px of the crop."""
-
-    SIDE = 64
-
-    def __init__(self, width: int = 24) -> None:
-        super().__init__()
-        self.body = _pyramid(width)
-        self.head = nn.Sequential(nn.Linear(4 * width * 16, 256), nn.SiLU(), nn.Linear(256, 144))
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """Find."""
-        return self.head(self.body(crops).flatten(1)).unflatten(1, (72, 2)) * 8 + self.SIDE / 2
-
-
-LANDMARK_TEMPLATE = np.array([[20.0, 24.0], [44.0, 24.0], [32.0, 36.0], [24.0, 46.0], [40.0, 46.0]])
-"""(5, 2) the same points as `_TEMPLATE` in the landmark regressor's crop, with room for chin and brows."""
-
-
-def jittered_crops(
-    pictures: Tensor, points: np.ndarray, rng: np.random.Generator, amount: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """Crops for the landmark regressor, cut with a random error, and where the landmarks lie in them.
-
-    Parameters
-    ----------
-    pictures : Tensor
-        (B, 3, H, H).
-    points : np.ndarray
-        (B, 72, 3) landmarks, px.
-    rng : np.random.Generator
-        Randomness.
-    amount : float
-        1: turned by 6 degrees, scaled by 6 %, shifted by 2 px (deviations).
-
-    Returns
-    -------
-    tuple
-        (B, 3, 64, 64) and (B, 72, 2) px of the crop.
-    """
-    side, matrices, found = LandmarkRegressor.SIDE, [], []
-    for p in points:
-        angle, size = np.deg2rad(rng.normal() * 6 * amount), np.exp(rng.normal() * 0.06 * amount)
-        turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        template = (LANDMARK_TEMPLATE - side / 2) @ turn.T + side / 2 + rng.normal(size=2) * 2 * amount
-        matrix = similarity_2d(template, five_points(p[:, :2]))
-        matrices.append(matrix)
-        found.append(transform(p[:, :2], invert(matrix)))
-    return _cut(pictures, matrices, side), torch.from_numpy(np.array(found)).to(pictures)
 
 
 class LandmarkLoss(nn.Module):

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from ..models.config import HiFiNetConfig
 from ..models.portrait import HiFiPortrait, build
 from ..models.tokens import FaceBatch
-from .batches import TargetMaps
+from .data.batches import TargetMaps
 from .host import add_comfyui_to_path
 
 add_comfyui_to_path()
 
-from ..patching import tiny  # noqa: E402
-from ..patching.tiny_codec import TinyCodec  # noqa: E402
-from ..patching.tiny_words import PADDING, WordEncoder  # noqa: E402
-from .ship import initialise_unet  # noqa: E402
+from ..tiny import model as tiny  # noqa: E402
+from ..tiny.codec import TinyCodec  # noqa: E402
+from ..tiny.prompt import PADDING, WordEncoder  # noqa: E402
+from .export import initialise_unet  # noqa: E402
 
 
 class TinySystem(nn.Module):

@@ -19,10 +19,18 @@ from torch import Tensor
 
 from ..models.texture import lay_on
 from ..models.tokens import FaceBatch
-from .batches import Batch, PreparedPeople, TargetMaps, draw_batch, face_batch, to_signed, without_alignment
+from .config import DRAFT_PICTURES, Recipe
+from .data.batches import (
+    Batch,
+    PreparedPeople,
+    TargetMaps,
+    draw_batch,
+    face_batch,
+    to_signed,
+    without_alignment,
+)
+from .export import read_average
 from .losses import IdentityLoss, LandmarkLoss, draft_loss, texture_loss, weighted_v_loss
-from .recipe import DRAFT_PICTURES, Recipe
-from .ship import read_average
 from .system import TinyCodec as Codec
 from .system import TinySystem, tiny
 

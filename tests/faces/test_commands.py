@@ -9,7 +9,7 @@ from pathlib import Path
 from hifi_portrait.cli import main
 from hifi_portrait.faces.files import MODEL_FILES
 from hifi_portrait.faces.thresholds import THRESHOLDS
-from hifi_portrait.training.calibrate_recognizer import main as calibrate
+from hifi_portrait.tools.calibrate_recognizer import main as calibrate
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def test_faces_reports_errors_in_one_line(tmp_path, capsys):
 
 
 def test_thresholds_are_the_committed_measurement(photos, face_models, tmp_path):
-    committed = json.loads((ROOT / "training" / "calibration" / "sface.json").read_text(encoding="utf-8"))
+    committed = json.loads((ROOT / "tools" / "calibration" / "sface.json").read_text(encoding="utf-8"))
     stated = THRESHOLDS["sface"]
     assert round(committed["same"]["median"], 2) == stated.typical
     assert round(committed["different"]["median"], 2) == stated.different

@@ -136,6 +136,6 @@ def test_the_shared_table_agrees_with_the_code():
 
 
 def test_the_page_of_the_face_is_up_to_date():
-    from hifi_portrait.training.document_face import PAGE, page
+    from hifi_portrait.tools.document_face import PAGE, page
 
-    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m hifi_portrait.training.document_face"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m hifi_portrait.tools.document_face"

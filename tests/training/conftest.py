@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hifi_portrait.training.synthetic.mesh import HeadMesh
-from hifi_portrait.training.synthetic.source import fetch_data
+from hifi_portrait.training.data.synthetic.mesh import HeadMesh
+from hifi_portrait.training.data.synthetic.source import fetch_data
 
 from harness import DEV
 from harness.host import import_host
@@ -29,8 +29,8 @@ def mesh(head_data) -> HeadMesh:
 @pytest.fixture(scope="session")
 def prepared(head_data, face_models, tmp_path_factory) -> Path:
     """Six people with four pictures each, rendered and prepared."""
-    from hifi_portrait.training.prepare import prepare
-    from hifi_portrait.training.synthetic.dataset import synthesize
+    from hifi_portrait.training.data.preparation import prepare
+    from hifi_portrait.training.data.synthetic.dataset import synthesize
 
     folder = tmp_path_factory.mktemp("people")
     assert len(list(synthesize(folder, 6, 4, seed=900, data=head_data))) == 1

@@ -8,23 +8,21 @@ import numpy as np
 import pytest
 import torch
 from hifi_portrait.faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE
-from hifi_portrait.patching import tiny
-from hifi_portrait.patching.tiny_words import PADDING
-from hifi_portrait.training.batches import PreparedPeople, draw_batch
-from hifi_portrait.training.evaluate import load_shipped
-from hifi_portrait.training.landmark_regressor import load_regressor, train_regressor
-from hifi_portrait.training.losses import (
-    IdentityLoss,
-    LandmarkLoss,
-    LandmarkRegressor,
-    aligned_crops,
-    jittered_crops,
+from hifi_portrait.tiny import model as tiny
+from hifi_portrait.tiny.prompt import PADDING
+from hifi_portrait.training.config import Recipe
+from hifi_portrait.training.data.batches import PreparedPeople, draw_batch
+from hifi_portrait.training.data.preparation import embed
+from hifi_portrait.training.decoder_refinement import repaint, train_mend
+from hifi_portrait.training.evaluation.evaluate import load_shipped
+from hifi_portrait.training.export import read_average, ship_run
+from hifi_portrait.training.losses import IdentityLoss, LandmarkLoss
+from hifi_portrait.training.networks.crops import SIDE, aligned_crops, jittered_crops
+from hifi_portrait.training.networks.landmark_regressor import (
+    load_regressor,
+    train_regressor,
 )
-from hifi_portrait.training.mend import repaint, train_mend
-from hifi_portrait.training.prepare import embed
-from hifi_portrait.training.recipe import Recipe
-from hifi_portrait.training.sface import SFace
-from hifi_portrait.training.ship import read_average, ship_run
+from hifi_portrait.training.networks.sface import SFace
 from hifi_portrait.training.trainer import Trainer, encode, fit_codec, learning_rate, to_bytes
 
 torch.set_num_threads(1)
@@ -73,7 +71,7 @@ def test_learning_rate_warms_up_holds_and_falls():
 
 
 def test_the_linear_codec_loses_little(people):
-    from hifi_portrait.patching.tiny import TinyBaseConfig
+    from hifi_portrait.tiny.model import TinyBaseConfig
 
     codec, psnr = fit_codec(people, TinyBaseConfig())
     assert psnr > 28
@@ -84,7 +82,7 @@ def test_the_linear_codec_loses_little(people):
 
 
 def test_references_never_include_the_target(people):
-    from hifi_portrait.patching.tiny import TinyBaseConfig
+    from hifi_portrait.tiny.model import TinyBaseConfig
 
     encode(people, fit_codec(people, TinyBaseConfig())[0])
     seen = set()
@@ -201,7 +199,7 @@ def test_jittered_crops_know_where_the_landmarks_went(people):
     for i, (x, y) in enumerate(points[:, 30, :2].round().astype(int)):
         dots[i, :, y - 1 : y + 1, x - 1 : x + 1] = 1
     crops, wanted = jittered_crops(dots, points, np.random.default_rng(1))
-    side = LandmarkRegressor.SIDE
+    side = SIDE
     grid = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy"), -1) + 0.5
     weight = (crops[:, 0] + 1)[..., None]
     found = (grid * weight).sum((1, 2)) / weight.sum((1, 2))
@@ -292,7 +290,7 @@ def test_mending_brings_the_models_own_pictures_nearer_to_the_truth(people, sfac
 
 
 def test_shipped_files_paint_what_the_run_paints(people, tmp_path):
-    from hifi_portrait.training.evaluate import load_shipped
+    from hifi_portrait.training.evaluation.evaluate import load_shipped
 
     trainer = make(people, tmp_path / "run")
     trainer.run(until=3)

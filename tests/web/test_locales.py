@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from authoring.locales import LANGUAGES, english, leaves, missing, read
 from harness import ROOT
 from harness.frontend import fetch_text, open_frontend, show_node
-from harness.locales import LANGUAGES, english, leaves, missing, read
 
 pytestmark = pytest.mark.host
 
@@ -15,7 +15,7 @@ VALUES = ("'custom'", "'nothing'", "'zero identity'", "'tiny (shipped)'", "antel
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_complete(language, host):
-    """Names, descriptions and tooltips of all nodes; ``python -m harness.locales`` lists gaps."""
+    """Names, descriptions and tooltips of all nodes; ``python -m authoring.locales`` lists gaps."""
     assert missing(language, english(host.object_info())) == []
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from authoring.templates import TEMPLATES
 from harness import ROOT
-from harness.templates import TEMPLATES
 from harness.workflows import ids, prompt_of, shipped, with_inputs
 
 pytestmark = pytest.mark.host
@@ -64,7 +64,7 @@ def test_nodes_inputs_and_values_fit_the_host(name, host):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_template_is_what_the_builder_writes(name, host, tmp_path):
-    """A change of a node's inputs is followed by ``python -m harness.templates``."""
+    """A change of a node's inputs is followed by ``python -m authoring.templates``."""
     made = tmp_path / f"{name}.json"
     TEMPLATES[name](host.object_info()).save(made)
     assert json.loads(made.read_text(encoding="utf-8")) == shipped(name)

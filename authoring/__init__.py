@@ -1,0 +1,1 @@
+"""Writes committed files: workflows, help pages, names of nodes, pictures."""

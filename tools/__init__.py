@@ -1,0 +1,1 @@
+"""One-off makers of committed data."""

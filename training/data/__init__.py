@@ -1,0 +1,1 @@
+"""Training data: synthetic people, preparation, batches."""

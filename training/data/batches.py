@@ -1,0 +1,219 @@
+"""Batches for the trainer, drawn by (seed, step) alone, so that a resumed run goes on to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...identity.refine import signed_textures
+from ...models.tokens import FaceBatch
+from ...tiny.prompt import LENGTH, PADDING, concept_ids
+from .synthetic.dataset import load_shards
+
+
+@dataclass(eq=False)
+class PreparedPeople:
+    """A prepared data set in memory, one row for each picture; P people with K pictures.
+
+    ``latents`` are filled in when there is a codec (`encode`).
+    """
+
+    person: np.ndarray
+    image: np.ndarray
+    crop: np.ndarray
+    crop_coords: np.ndarray
+    embedding: np.ndarray
+    damaged: np.ndarray
+    texture: np.ndarray
+    hint: np.ndarray
+    coords: np.ndarray
+    places: np.ndarray
+    face: np.ndarray
+    concepts: np.ndarray
+    points: np.ndarray
+    pictures: int
+    latents: Tensor | None = None
+
+    @classmethod
+    def load(cls, folder: Path, limit: int | None = None) -> PreparedPeople:
+        """Read shards that are rendered and prepared, in the order of their people.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there are none.
+        """
+        files = [
+            f for f in sorted(folder.glob("shard-*[0-9].npz")) if (folder / "prepared" / f.name).is_file()
+        ]
+        files = files[:limit]
+        if not files:
+            raise FileNotFoundError(f"{folder}: nothing prepared; run 'hifi-portrait train --prepare' first.")
+        raw = [load_shards(folder, only=f) for f in files]
+        made = [np.load(folder / "prepared" / f.name) for f in files]
+
+        def rows(key: str) -> np.ndarray:
+            return np.concatenate([r[0][key] for r in raw])
+
+        person = rows("person")
+        pictures = int((person == person[0]).sum())
+        keys = ("crop", "crop_coords", "texture", "embedding", "damaged", "hint", "coords", "places", "face")
+        ready: dict[str, Any] = {k: np.concatenate([m[k] for m in made]) for k in keys}
+        return cls(
+            person=person,
+            image=rows("image"),
+            points=rows("points"),
+            concepts=np.array([concept_ids(w) for r in raw for w in r[1]], np.int64),
+            pictures=pictures,
+            **ready,
+        )
+
+    def identities(self, mean: np.ndarray) -> np.ndarray:
+        """(P, E) centred unit vectors: the mean embedding of each person's unspoiled pictures.
+
+        A person whose pictures are all spoiled is the mean of those. ``mean`` (E,) is taken off.
+        """
+        vectors = self.embedding.reshape(self.people, self.pictures, -1)
+        clean = ~self.damaged.reshape(self.people, self.pictures)
+        clean |= ~clean.any(1, keepdims=True)
+        person = (vectors * clean[..., None]).sum(1) / clean.sum(1, keepdims=True) - mean
+        return (person / np.linalg.norm(person, axis=1, keepdims=True)).astype(np.float32)
+
+    def maps(self, rows: np.ndarray) -> TargetMaps:
+        """Return what HiFi-Net sees of the landmarks of some pictures."""
+        return TargetMaps.of(self.hint[rows], self.coords[rows], self.places[rows])
+
+    @property
+    def people(self) -> int:
+        """Number of people."""
+        return len(self.person) // self.pictures
+
+
+def to_signed(images: np.ndarray) -> Tensor:
+    """(..., H, W, 3) uint8 to (..., 3, H, W) in -1..1."""
+    return torch.from_numpy(np.moveaxis(images, -1, -3).astype(np.float32) / 127.5 - 1)
+
+
+@dataclass(frozen=True)
+class TargetMaps:
+    """What HiFi-Net sees of the landmarks of B targets."""
+
+    hint: Tensor
+    """(B, 3, H, W) in 0..1: the drawing."""
+    coords: Tensor
+    """(B, 3, h, w): canonical map."""
+    places: Tensor
+    """(B, 3, H, W): map of the unwrapped head."""
+
+    def __len__(self) -> int:
+        return len(self.hint)
+
+    def __getitem__(self, rows: slice) -> TargetMaps:
+        """Return the same of some targets."""
+        return TargetMaps(self.hint[rows], self.coords[rows], self.places[rows])
+
+    @classmethod
+    def of(cls, hints: np.ndarray, coords: np.ndarray, places: np.ndarray) -> TargetMaps:
+        """Take drawings (B, H, W, 3) uint8, canonical maps (B, h, w, 3), and u, v (B, H, W, 2 or 3)."""
+        place = torch.from_numpy(places[..., :2].astype(np.float32)).movedim(-1, 1)
+        head = (place.sum(1, keepdim=True) > 0).float()
+        return cls(
+            torch.from_numpy(hints.astype(np.float32) / 255).movedim(-1, 1),
+            torch.from_numpy(coords.astype(np.float32)).movedim(-1, 1),
+            torch.cat([place, head], 1),
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch of B people with N references each."""
+
+    latents: Tensor
+    """(B, C, h, w)."""
+    noise: Tensor
+    uniform: Tensor
+    """(B,) in 0..1: decides the time step."""
+    concepts: Tensor
+    """(B, L) concept numbers, some dropped."""
+    maps: TargetMaps
+    face: Tensor
+    """(B, 1, h, w): 1 on the face."""
+    faces: FaceBatch
+    rows: np.ndarray
+    """(B,) rows of the targets."""
+
+    def first(self, n: int) -> tuple[FaceBatch, TargetMaps]:
+        """Return references and target maps of the first `n` people."""
+        return self.faces.each(lambda tensor: tensor[:n]), self.maps[:n]
+
+
+def without_alignment(faces: FaceBatch, maps: TargetMaps) -> tuple[FaceBatch, TargetMaps]:
+    """Take canonical coordinates away from references and target, and with them the unwrapped heads."""
+    bare = replace(faces, coords=torch.zeros_like(faces.coords), textures=None)
+    return bare, replace(maps, coords=torch.zeros_like(maps.coords))
+
+
+def without_textures(faces: FaceBatch, maps: TargetMaps) -> tuple[FaceBatch, TargetMaps]:
+    """Take the unwrapped heads away: references are read as tokens alone."""
+    return replace(faces, textures=None), maps
+
+
+def face_batch(people: PreparedPeople, rows: np.ndarray) -> FaceBatch:
+    """Return References (B, N) by row, as the refiner reads them."""
+    return FaceBatch(
+        crops=to_signed(people.crop[rows]),
+        coords=torch.from_numpy(np.moveaxis(people.crop_coords[rows], -1, -3).astype(np.float32) / 255),
+        embeddings=torch.from_numpy(people.embedding[rows]),
+        weights=torch.ones(rows.shape),
+        textures=signed_textures(people.texture[rows]),
+    )
+
+
+def draw_batch(
+    people: PreparedPeople, seed: int, step: int, size: int, counts: tuple[float, ...], word_dropout: float
+) -> Batch:
+    """Draw targets, and references of the same people that are never the target.
+
+    Parameters
+    ----------
+    people : PreparedPeople
+        With latents.
+    seed, step : int
+        Decide everything random.
+    size : int
+        People in the batch.
+    counts : tuple of float
+        Odds of 1, 2, ... references; one number for the whole batch.
+    word_dropout : float
+        Chance of each concept, and of all at once, to be left out.
+    """
+    assert people.latents is not None
+    rng = np.random.default_rng([seed, 3, step])
+    odds = np.array(counts[: people.pictures - 1], float)
+    count = 1 + int(rng.choice(len(odds), p=odds / odds.sum()))
+    who = rng.integers(people.people, size=size)
+    order = np.argsort(rng.random((size, people.pictures)), 1) + who[:, None] * people.pictures
+    target, references = order[:, 0], order[:, 1 : 1 + count]
+    concepts = people.concepts[target].copy()
+    concepts[rng.random(concepts.shape) < word_dropout] = PADDING
+    concepts[rng.random(size) < word_dropout] = PADDING
+    # Left-aligned, as a prompt's are.
+    concepts = np.take_along_axis(concepts, np.argsort(concepts == PADDING, 1, kind="stable"), 1)
+    assert concepts.shape[1] == LENGTH
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
+    latents = people.latents[torch.from_numpy(target)]
+    return Batch(
+        latents=latents,
+        noise=torch.randn(latents.shape, generator=generator),
+        uniform=torch.rand(size, generator=generator),
+        concepts=torch.from_numpy(concepts),
+        maps=people.maps(target),
+        face=torch.from_numpy(people.face[target][:, None].astype(np.float32)),
+        faces=face_batch(people, references),
+        rows=target,
+    )

