@@ -191,12 +191,12 @@ def lint() -> int:
 
 
 def lint_front_end() -> int:
-    """Check the JSDoc types of ``web/`` with TypeScript; its packages stay below ``tests/web``."""
+    """Check types (TypeScript) and limits (ESLint) of ``web/``; its packages stay below ``tests/web``."""
     folder, npm = ROOT / "tests" / "web", shutil.which("npm")
     if npm is None:
-        print("No npm found: the front end's types are not checked.", flush=True)
+        print("No npm found: the front end is not checked.", flush=True)
         return 0
-    if not (folder / "node_modules" / "typescript").is_dir():
+    if not all((folder / "node_modules" / name).is_dir() for name in ("typescript", "eslint")):
         subprocess.run([npm, "install", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True)
     return subprocess.run([npm, "run", "--silent", "check"], cwd=folder).returncode
 

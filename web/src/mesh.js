@@ -42,6 +42,8 @@ const FOREHEAD_TRIANGLES = [
 /** @param {number[]} triangle @param {Set<number>} set */
 const within = (triangle, set) => triangle.every((i) => set.has(i))
 
+/** @typedef {{ indices: number[], parts: number[] }} Faces while they are collected: (T, 3) and (T,) */
+
 /**
  * @typedef {object} Surface
  * @property {Float32Array} positions (V, 3)
@@ -50,68 +52,97 @@ const within = (triangle, set) => triangle.every((i) => set.has(i))
  * @property {Uint8Array} parts (T,) SKIN, LIP, ...
  */
 
+/**
+ * The model's triangles that are drawn as skin, and the forehead's.
+ *
+ * @param {import('./face_model.js').FaceModel} model
+ * @returns {number[][]}
+ */
+function skinTriangles(model) {
+  const eyes = [
+    new Set([...anatomy.EYE_RIGHT, anatomy.PUPIL_RIGHT]),
+    new Set([...anatomy.EYE_LEFT, anatomy.PUPIL_LEFT])
+  ]
+  const mouth = new Set([...anatomy.LIPS_OUTER, ...anatomy.LIPS_INNER])
+  const brow = new Set([...anatomy.BROW_RIGHT, ...anatomy.BROW_LEFT, anatomy.FOREHEAD, anatomy.GLABELLA])
+  /** @type {number[][]} */
+  const skin = []
+  for (let t = 0; t < model.triangles.length; t += 3) {
+    const triangle = [...model.triangles.subarray(t, t + 3)]
+    const replaced =
+      triangle.includes(anatomy.FOREHEAD) ||
+      triangle.includes(anatomy.PUPIL_LEFT) || triangle.includes(anatomy.PUPIL_RIGHT) ||
+      within(triangle, mouth) || within(triangle, brow) || eyes.some((eye) => within(triangle, eye))
+    if (!replaced) skin.push(triangle)
+  }
+  return [...skin, ...FOREHEAD_TRIANGLES]
+}
+
 /** Builds the surface of a face again and again without allocating. */
 export class FaceMesh {
   /** @param {import('./face_model.js').FaceModel} model */
   constructor(model) {
-    const eyes = [
-      new Set([...anatomy.EYE_RIGHT, anatomy.PUPIL_RIGHT]),
-      new Set([...anatomy.EYE_LEFT, anatomy.PUPIL_LEFT])
-    ]
-    const mouth = new Set([...anatomy.LIPS_OUTER, ...anatomy.LIPS_INNER])
-    const brow = new Set([...anatomy.BROW_RIGHT, ...anatomy.BROW_LEFT, anatomy.FOREHEAD, anatomy.GLABELLA])
-    /** @type {number[][]} */
-    const skin = []
-    for (let t = 0; t < model.triangles.length; t += 3) {
-      const triangle = [...model.triangles.subarray(t, t + 3)]
-      const replaced =
-        triangle.includes(anatomy.FOREHEAD) ||
-        triangle.includes(anatomy.PUPIL_LEFT) || triangle.includes(anatomy.PUPIL_RIGHT) ||
-        within(triangle, mouth) || within(triangle, brow) || eyes.some((eye) => within(triangle, eye))
-      if (!replaced) skin.push(triangle)
-    }
-    skin.push(...FOREHEAD_TRIANGLES)
     this.control = new Float32Array((P + EXTRA_POINTS.length) * 3)
     this.controlNormals = new Float32Array(this.control.length)
     const open = model.names.map((name) => (name === 'jawOpen' ? 0.6 : 0))
     this.extend(model.points([], open))
     const reference = this.control
-    this.skin = orient(skin, reference)
+    this.skin = orient(skinTriangles(model), reference)
     this.lips = orient(anatomy.LIP_TRIANGLES, reference)
 
     /** @type {{ corners: number[], weights: [number, number, number] }[]} */
     this.vertices = []
-    /** @type {number[]} */
-    const indices = []
-    /** @type {number[]} */
-    const parts = []
-    const add = (/** @type {number[][]} */ triangles, /** @type {number} */ part, pieces = PIECES) => {
-      for (const corners of triangles) {
-        const first = this.vertices.length
-        const row = (/** @type {number} */ i) => first + (i * (2 * pieces + 3 - i)) / 2
-        for (let i = 0; i <= pieces; i++) {
-          for (let j = 0; j <= pieces - i; j++) {
-            this.vertices.push({ corners, weights: [1 - (i + j) / pieces, i / pieces, j / pieces] })
-          }
+    /** @type {Faces} */
+    const faces = { indices: [], parts: [] }
+    this.split(faces, this.skin, SKIN)
+    this.split(faces, this.lips, LIP)
+    this.split(faces, orient(anatomy.MOUTH_TRIANGLES, reference), MOUTH, 1)
+    this.split(faces, orient(anatomy.EYE_TRIANGLES[0], reference), EYE_R, 1)
+    this.split(faces, orient(anatomy.EYE_TRIANGLES[1], reference), EYE_L, 1)
+    this.browStart = this.vertices.length
+    this.addBrows(faces)
+    const total = this.browStart + 2 * 2 * 5
+    /** @type {Surface} */
+    this.surface = {
+      positions: new Float32Array(total * 3),
+      normals: new Float32Array(total * 3),
+      indices: Uint16Array.from(faces.indices),
+      parts: Uint8Array.from(faces.parts)
+    }
+  }
+
+  /**
+   * Divide triangles of control points into smaller ones, whose corners are computed by `build`.
+   *
+   * @param {Faces} faces added to
+   * @param {number[][]} triangles
+   * @param {number} part
+   * @param {number} pieces along each edge
+   */
+  split({ indices, parts }, triangles, part, pieces = PIECES) {
+    for (const corners of triangles) {
+      const first = this.vertices.length
+      const row = (/** @type {number} */ i) => first + (i * (2 * pieces + 3 - i)) / 2
+      for (let i = 0; i <= pieces; i++) {
+        for (let j = 0; j <= pieces - i; j++) {
+          this.vertices.push({ corners, weights: [1 - (i + j) / pieces, i / pieces, j / pieces] })
         }
-        for (let i = 0; i < pieces; i++) {
-          for (let j = 0; j < pieces - i; j++) {
-            indices.push(row(i) + j, row(i + 1) + j, row(i) + j + 1)
+      }
+      for (let i = 0; i < pieces; i++) {
+        for (let j = 0; j < pieces - i; j++) {
+          indices.push(row(i) + j, row(i + 1) + j, row(i) + j + 1)
+          parts.push(part)
+          if (j < pieces - i - 1) {
+            indices.push(row(i + 1) + j, row(i + 1) + j + 1, row(i) + j + 1)
             parts.push(part)
-            if (j < pieces - i - 1) {
-              indices.push(row(i + 1) + j, row(i + 1) + j + 1, row(i) + j + 1)
-              parts.push(part)
-            }
           }
         }
       }
     }
-    add(this.skin, SKIN)
-    add(this.lips, LIP)
-    add(orient(anatomy.MOUTH_TRIANGLES, reference), MOUTH, 1)
-    add(orient(anatomy.EYE_TRIANGLES[0], reference), EYE_R, 1)
-    add(orient(anatomy.EYE_TRIANGLES[1], reference), EYE_L, 1)
-    this.browStart = this.vertices.length
+  }
+
+  /** Two strips above the skin. @param {Faces} faces added to */
+  addBrows({ indices, parts }) {
     const strips = [anatomy.BROW_RIGHT, anatomy.BROW_LEFT]
     strips.forEach((strip, s) => {
       const first = this.browStart + s * strip.length * 2
@@ -123,14 +154,6 @@ export class FaceMesh {
         parts.push(BROW, BROW)
       }
     })
-    const total = this.browStart + 2 * 2 * 5
-    /** @type {Surface} */
-    this.surface = {
-      positions: new Float32Array(total * 3),
-      normals: new Float32Array(total * 3),
-      indices: Uint16Array.from(indices),
-      parts: Uint8Array.from(parts)
-    }
   }
 
   /**

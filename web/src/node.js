@@ -4,6 +4,7 @@
  */
 import { FaceModel } from './face_model.js'
 import { FaceWidget } from './face_widget.js'
+import { NodeInputs } from './node_inputs.js'
 import { SliderTable } from './sliders.js'
 import { translator } from './strings.js'
 
@@ -33,36 +34,7 @@ export async function loadData(locale) {
   return data
 }
 
-/**
- * @typedef {object} NodeWidget
- * @property {string} name
- * @property {string} [label]
- * @property {any} value
- * @property {boolean} [serialize]
- * @property {boolean} [hidden]
- * @property {{ hidden?: boolean }} [options]
- * @property {(width: number) => [number, number]} [computeSize]
- * @property {(value: any, ...rest: any[]) => void} [callback]
- */
-
-/**
- * The part of ComfyUI's node that is used here.
- *
- * @typedef {object} HostNode
- * @property {NodeWidget[]} widgets
- * @property {{ name: string, link: number | null, widget?: { name: string } }[]} [inputs]
- * @property {Record<string, any>} properties
- * @property {[number, number]} size
- * @property {(name: string, type: string, element: HTMLElement, options: object) => NodeWidget} addDOMWidget
- * @property {(size: [number, number]) => void} setSize
- * @property {() => [number, number]} computeSize
- * @property {(dirty: boolean, background?: boolean) => void} [setDirtyCanvas]
- * @property {(output: any) => void} [onExecuted]
- * @property {() => void} [onRemoved]
- * @property {(info: any) => void} [onSerialize]
- * @property {(info: any) => void} [onConfigure]
- * @property {{ change?: () => void }} [graph]
- */
+/** @typedef {import('./node_inputs.js').HostNode} HostNode */
 
 /**
  * @template {keyof HostNode} K
@@ -128,96 +100,14 @@ export function attachFace(node, locale) {
  * @param {Data} loaded
  */
 function start(node, holder, { model, table, words }) {
-  const find = (/** @type {string} */ name) => node.widgets.find((w) => w.name === name)
-  const text = (/** @type {string} */ key) => {
-    const id = key.startsWith('slider.') ? key.slice(7) : ''
-    return id ? (find(id)?.label ?? table.byId.get(id)?.label ?? id) : words(key)
-  }
-  const linked = (/** @type {string} */ name) =>
-    node.inputs?.some((input) => input.widget?.name === name && input.link != null) ?? false
-
-  /** @type {import('./face_widget.js').Memory} */
-  const memory = new Proxy(/** @type {any} */ ({}), {
-    get: (_, key) => node.properties[MEMORY]?.[key],
-    set: (_, key, value) => {
-      node.properties[MEMORY] = { ...node.properties[MEMORY], [key]: value }
-      return true
-    }
-  })
-  let setting = false
-  const controls = {
-    values: () => Object.fromEntries(table.sliders.map((s) => [s.id, Number(find(s.id)?.value ?? s.default)])),
-    canvas: () => ({ width: Number(find('width')?.value ?? 1024), height: Number(find('height')?.value ?? 1024) }),
-    set: (/** @type {import('./sliders.js').Values} */ values) => {
-      setting = true
-      for (const [id, value] of Object.entries(values)) {
-        const input = find(id)
-        // A linked input is set by another node.
-        if (!input || input.value === value || linked(id)) continue
-        input.value = value
-        input.callback?.(value)
-      }
-      setting = false
-      seen = state()
-      node.setDirtyCanvas?.(true, true)
-      node.graph?.change?.()
-    },
-    showGroup: (/** @type {string} */ group, /** @type {boolean} */ resize) => showGroup(group, resize)
-  }
-  /** @param {NodeWidget} input @param {boolean} hidden */
-  const hide = (input, hidden) => {
-    input.hidden = hidden
-    if (input.options) input.options.hidden = hidden
-    // The canvas renderer leaves room for hidden widgets unless they say that they have no height.
-    if (hidden) input.computeSize = () => [0, -4]
-    else delete input.computeSize
-  }
-  const showGroup = (/** @type {string} */ group, /** @type {boolean} */ resize) => {
-    const before = node.computeSize()[1]
-    for (const slider of table.sliders) {
-      const input = find(slider.id)
-      // A slider that another node drives keeps its place, so that the link can be seen.
-      if (input) hide(input, group !== 'all' && slider.group !== group && !linked(slider.id))
-    }
-    // Nodes 2.0 looks at the list, not at the entries, and ignores a list that seems the same.
-    const all = [...node.widgets]
-    node.widgets = []
-    node.widgets = all
-    const after = node.computeSize()[1]
-    if (resize) node.setSize([node.size[0], Math.max(after, node.size[1] + after - before)])
-    node.setDirtyCanvas?.(true, true)
-  }
-  const face = new FaceWidget(model, table, controls, memory, text)
+  const memory = memoryOf(node)
+  const inputs = new NodeInputs(node, table, () => JSON.stringify(node.properties[MEMORY]))
+  const text = (/** @type {string} */ key) =>
+    key.startsWith('slider.') ? inputs.label(key.slice(7)) : words(key)
+  const face = new FaceWidget(model, table, inputs, memory, text)
   holder.replaceChildren(face.element)
-
-  const state = () => JSON.stringify([controls.values(), controls.canvas(), node.properties[MEMORY]])
-  let seen = state()
-  const look = () => {
-    const now = state()
-    if (now === seen || setting) return
-    seen = now
-    face.changed()
-  }
-  for (const { id } of table.sliders) {
-    const input = find(id)
-    if (!input) continue
-    const before = input.callback
-    input.callback = function (...values) {
-      before?.apply(this, values)
-      look()
-    }
-  }
-  let theme = ''
-  const timer = setInterval(() => {
-    if (!holder.isConnected) return
-    look()
-    const now = getComputedStyle(document.body).backgroundColor + document.documentElement.className + document.body.className
-    const kept = JSON.stringify([node.properties[MEMORY]?.shape, node.properties[MEMORY]?.favourites])
-    if (theme !== now + kept) {
-      theme = now + kept
-      face.refresh()
-    }
-  }, LOOK_EVERY)
+  inputs.watch(() => face.changed())
+  const timer = setInterval(watcher(node, holder, inputs, face), LOOK_EVERY)
   chain(node, 'onRemoved', () => {
     clearInterval(timer)
     face.destroy()
@@ -236,4 +126,42 @@ function start(node, holder, { model, table, words }) {
   })
   face.showGroup(true)
   face.refresh()
+}
+
+/**
+ * What is kept with the workflow: each write puts a new object into the node's properties.
+ *
+ * @param {HostNode} node
+ * @returns {import('./face_widget.js').Memory}
+ */
+function memoryOf(node) {
+  return new Proxy(/** @type {any} */ ({}), {
+    get: (_, key) => node.properties[MEMORY]?.[key],
+    set: (_, key, value) => {
+      node.properties[MEMORY] = { ...node.properties[MEMORY], [key]: value }
+      return true
+    }
+  })
+}
+
+/**
+ * Returns what is done now and then: look for changed inputs, and redraw all if theme or person changed.
+ *
+ * @param {HostNode} node
+ * @param {HTMLElement} holder
+ * @param {NodeInputs} inputs
+ * @param {FaceWidget} face
+ */
+function watcher(node, holder, inputs, face) {
+  let theme = ''
+  return () => {
+    if (!holder.isConnected) return
+    inputs.look()
+    const now = getComputedStyle(document.body).backgroundColor + document.documentElement.className + document.body.className
+    const kept = JSON.stringify([node.properties[MEMORY]?.shape, node.properties[MEMORY]?.favourites])
+    if (theme !== now + kept) {
+      theme = now + kept
+      face.refresh()
+    }
+  }
 }

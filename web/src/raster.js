@@ -144,7 +144,7 @@ export class Raster {
       let wc = (x0 + 0.5 - ax) * wcx + py * wcy
       for (let x = x0, at = y * width + x0; x <= x1; x++, at++, wb += wbx, wc += wcx) {
         const wa = 1 - wb - wc
-        if (wa < -1e-4 || wb < -1e-4 || wc < -1e-4) continue
+        if (Math.min(wa, wb, wc) < -1e-4) continue
         const z = wa * az + wb * bz + wc * cz
         if (z <= depth[at]) continue
         depth[at] = z
