@@ -17,10 +17,10 @@ from hifi_portrait.training.data.batches import PreparedPeople
 from hifi_portrait.training.evaluation.compare import compare
 from hifi_portrait.training.evaluation.evaluate import Trial
 from hifi_portrait.training.evaluation.figures import SFACE, judges, open_analyzer
-from hifi_portrait.training.export import read_average, tiny
 from hifi_portrait.training.losses import IdentityLoss, LandmarkLoss
 from hifi_portrait.training.networks.landmark_regressor import load_regressor, train_regressor
 from hifi_portrait.training.networks.sface import SFace
+from hifi_portrait.training.runs import read_average, tiny
 from hifi_portrait.training.trainer import CHECKPOINT, Trainer
 
 from benchmarks.people import FACE_MODELS, People, synthetic_people

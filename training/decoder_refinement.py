@@ -19,6 +19,7 @@ from .data.batches import PreparedPeople, draw_batch, to_signed
 from .losses import recognizer_embeddings
 from .networks.sface import SFace
 from .networks.small import timed_steps
+from .runs import load_run
 from .system import TinyCodec as Codec
 from .system import TinySystem
 from .trainer import OWN_STEPS, encode
@@ -114,8 +115,6 @@ def mend_run(
     cfg: float = 2.5,
 ) -> Codec:
     """Repaint with the averaged weights of a run, fit, and return the codec for `export.ship_run`."""
-    from .evaluation.compare import load_run
-
     system, recipe = load_run(run)
     encode(people, system.codec)
     painted, rows = repaint(system, people, count, recipe.seed + 77, cfg)

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from ..models import checkpoint
@@ -21,29 +20,8 @@ add_comfyui_to_path()
 from ..tiny import model as tiny  # noqa: E402
 from ..tiny.codec import TinyCodec  # noqa: E402
 from ..tiny.prompt import CONCEPTS, WordEncoder  # noqa: E402
-
-
-def initialise_unet(unet: nn.Module, seed: int = 0) -> None:
-    """Give ComfyUI's UNet, which comes without weights, the usual start for training.
-
-    Layers are drawn as torch draws them; the last layer of each residual and transformer block and of the
-    network starts at zero.
-    """
-    torch.manual_seed(seed)
-    for name, module in unet.named_modules():
-        if isinstance(module, nn.Conv2d):
-            nn.Conv2d.reset_parameters(module)
-        elif isinstance(module, nn.Linear):
-            nn.Linear.reset_parameters(module)
-        elif isinstance(module, nn.GroupNorm | nn.LayerNorm):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-        if name.endswith(("out_layers.3", "proj_out")) or name == "out.2":
-            for parameter in module.parameters():
-                nn.init.zeros_(parameter)
-        if name == "label_emb.0.0":
-            # The six picture sizes that SDXL appends to the pooled text say nothing here.
-            nn.init.zeros_(module.weight[:, -6 * 256 :].detach())
+from .runs import read_average  # noqa: E402
+from .system import initialise_unet  # noqa: E402
 
 
 def save_base(
@@ -111,46 +89,6 @@ def save_untrained(folder: Path, seed: int = 0) -> None:
     checkpoint.save(
         folder / tiny.HIFI_NET_FILE.name, build(network, seed=seed), network, metadata, torch.float16
     )
-
-
-def read_average(run: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
-    """Averaged weights, codec and step of a training run's folder, or of a folder with the shipped files.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder holds neither.
-    """
-    path = run / "checkpoint.safetensors"
-    if (run / tiny.BASE_FILE.name).is_file():
-        return _read_shipped(run)
-    if not path.is_file():
-        raise FileNotFoundError(f"{run}: no checkpoint.safetensors; train first with 'hifi-portrait train'.")
-    with safe_open(str(path), "pt") as file:
-        step = int((file.metadata() or {})["step"])
-        stored = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
-    codec_state = {k[6:]: v for k, v in stored.items() if k.startswith("codec/")}
-    codec = TinyCodec(len(codec_state["to_latent.weight"]), len(codec_state.get("mend.first.weight", ())))
-    codec.load_state_dict(codec_state)
-    return {k[8:]: v for k, v in stored.items() if k.startswith("average/")}, codec, step
-
-
-def _read_shipped(folder: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
-    base_file = folder / tiny.BASE_FILE.name
-    config = tiny.base_config(base_file)
-    codec, average, codec_state = TinyCodec(config.latent_channels, config.codec_width), {}, {}
-    names = {"diffusion_model": "unet", "words": "words"}
-    for key, value in load_file(str(base_file)).items():
-        part, rest = key.split(".", 1)
-        if part == "codec":
-            codec_state[rest] = value.float()
-        else:
-            average[f"{names[part]}.{rest}"] = value.float()
-    codec.load_state_dict(codec_state)
-    portrait = checkpoint.load(folder / tiny.HIFI_NET_FILE.name, dtype=torch.float32)
-    average |= {f"portrait.{k}": v for k, v in portrait.state_dict().items()}
-    step = int(json.loads(tiny.read_base_metadata(base_file).get("provenance", "{}")).get("steps", 0))
-    return average, codec, step
 
 
 def ship_run(

@@ -23,7 +23,29 @@ add_comfyui_to_path()
 from ..tiny import model as tiny  # noqa: E402
 from ..tiny.codec import TinyCodec  # noqa: E402
 from ..tiny.prompt import PADDING, WordEncoder  # noqa: E402
-from .export import initialise_unet  # noqa: E402
+
+
+def initialise_unet(unet: nn.Module, seed: int = 0) -> None:
+    """Give ComfyUI's UNet, which comes without weights, the usual start for training.
+
+    Layers are drawn as torch draws them; the last layer of each residual and transformer block and of the
+    network starts at zero.
+    """
+    torch.manual_seed(seed)
+    for name, module in unet.named_modules():
+        if isinstance(module, nn.Conv2d):
+            nn.Conv2d.reset_parameters(module)
+        elif isinstance(module, nn.Linear):
+            nn.Linear.reset_parameters(module)
+        elif isinstance(module, nn.GroupNorm | nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        if name.endswith(("out_layers.3", "proj_out")) or name == "out.2":
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter)
+        if name == "label_emb.0.0":
+            # The six picture sizes that SDXL appends to the pooled text say nothing here.
+            nn.init.zeros_(module.weight[:, -6 * 256 :].detach())
 
 
 class TinySystem(nn.Module):

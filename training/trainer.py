@@ -29,8 +29,8 @@ from .data.batches import (
     to_signed,
     without_alignment,
 )
-from .export import read_average
 from .losses import IdentityLoss, LandmarkLoss, draft_loss, texture_loss, weighted_v_loss
+from .runs import read_average
 from .system import TinyCodec as Codec
 from .system import TinySystem, tiny
 

@@ -163,7 +163,7 @@ def test_the_patched_host_paints_what_training_paints(parts):
     from hifi_portrait.patching.loading import load_hifi_net
     from hifi_portrait.patching.settings import PatchSettings
     from hifi_portrait.training.data.batches import TargetMaps
-    from hifi_portrait.training.evaluation.evaluate import load_shipped
+    from hifi_portrait.training.runs import load_shipped
 
     hifi_net, system = load_hifi_net(tiny.HIFI_NET_FILE), load_shipped()
     config, generator = hifi_net.config, torch.Generator().manual_seed(0)

@@ -14,8 +14,7 @@ from hifi_portrait.training.config import Recipe
 from hifi_portrait.training.data.batches import PreparedPeople, draw_batch
 from hifi_portrait.training.data.preparation import embed
 from hifi_portrait.training.decoder_refinement import repaint, train_mend
-from hifi_portrait.training.evaluation.evaluate import load_shipped
-from hifi_portrait.training.export import read_average, ship_run
+from hifi_portrait.training.export import ship_run
 from hifi_portrait.training.losses import IdentityLoss, LandmarkLoss
 from hifi_portrait.training.networks.crops import SIDE, aligned_crops, jittered_crops
 from hifi_portrait.training.networks.landmark_regressor import (
@@ -23,6 +22,7 @@ from hifi_portrait.training.networks.landmark_regressor import (
     train_regressor,
 )
 from hifi_portrait.training.networks.sface import SFace
+from hifi_portrait.training.runs import load_shipped, read_average
 from hifi_portrait.training.trainer import Trainer, encode, fit_codec, learning_rate, to_bytes
 
 torch.set_num_threads(1)
@@ -290,7 +290,7 @@ def test_mending_brings_the_models_own_pictures_nearer_to_the_truth(people, sfac
 
 
 def test_shipped_files_paint_what_the_run_paints(people, tmp_path):
-    from hifi_portrait.training.evaluation.evaluate import load_shipped
+    from hifi_portrait.training.runs import load_shipped
 
     trainer = make(people, tmp_path / "run")
     trainer.run(until=3)

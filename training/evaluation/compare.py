@@ -6,26 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import Recipe
 from ..data.batches import without_alignment
-from ..export import read_average
-from ..system import TinySystem, tiny
+from ..runs import load_run
 from .evaluate import HELD_OUT, Judge, Trial, likeness, mean_and_error, paint
-
-
-def load_run(folder: Path) -> tuple[TinySystem, Recipe]:
-    """Read the averaged weights of a training run, ready to paint, and its recipe.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder holds no checkpoint.
-    """
-    average, codec, _ = read_average(folder)
-    recipe = Recipe.load(folder / "recipe.json")
-    system = TinySystem(tiny.TinyBaseConfig(), recipe.shipped_network(), codec)
-    system.load_state_dict(average, strict=False)
-    return system.eval(), recipe
 
 
 def compare(

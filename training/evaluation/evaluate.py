@@ -24,7 +24,6 @@ from ...landmarks.fit import fit_face, fit_faces
 from ...landmarks.generate import generate
 from ...landmarks.head import HeadSurface
 from ...landmarks.model import FaceModel
-from ...models import checkpoint
 from ...models.tokens import FaceBatch
 from ..data.batches import (
     PreparedPeople,
@@ -36,7 +35,6 @@ from ..data.batches import (
 )
 from ..data.preparation import embed
 from ..data.synthetic.dataset import load_shards
-from ..export import read_average
 from ..networks.crops import aligned_crops
 from ..networks.recognizer import SmallRecognizer
 from ..system import TinySystem, tiny
@@ -44,16 +42,6 @@ from ..trainer import to_bytes
 
 TARGET, REFERENCES, HELD_OUT = 1, (2, 3, 4, 5), (0, 6, 7)
 """Pictures of each person, by number."""
-
-
-def load_shipped(folder: Path = tiny.ASSETS) -> TinySystem:
-    """Read both files of the tiny model into one system, float32."""
-    base = tiny.base_config(folder / tiny.BASE_FILE.name)
-    weights, codec, _ = read_average(folder)
-    config = checkpoint.read_metadata(folder / tiny.HIFI_NET_FILE.name).config
-    system = TinySystem(base, config, codec)
-    system.load_state_dict(weights | {f"codec.{k}": v for k, v in codec.state_dict().items()})
-    return system.eval()
 
 
 @dataclass(frozen=True)

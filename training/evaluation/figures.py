@@ -10,6 +10,7 @@ import numpy as np
 from ...faces.open_analyzer import OpenAnalyzer
 from ..data.synthetic.dataset import load_shards
 from ..networks.recognizer import load_recognizer
+from ..runs import load_shipped
 from ..system import tiny
 from .evaluate import (
     REFERENCES,
@@ -18,7 +19,6 @@ from .evaluate import (
     Painted,
     Trial,
     evaluate,
-    load_shipped,
     provenance,
     sface_judge,
     small_judge,
