@@ -1,0 +1,48 @@
+"""Tells finds apart, and keeps one of each kind in ``corpus/``."""
+
+from __future__ import annotations
+
+import lzma
+import pickle
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .attack import Find
+
+CORPUS = Path(__file__).parent / "corpus"
+LARGEST = 8_000
+"""Bytes of a kept input, compressed."""
+
+
+def kinds(finds: Iterable[Find]) -> dict[str, list[Find]]:
+    """Group finds by target, kind of ending, and the place in the code."""
+    groups: dict[str, list[Find]] = {}
+    for find in finds:
+        place = re.search(r"; ([^;]*:\d+)\]$", find.text)
+        text = place[1] if place else re.sub(r"\d+", "0", find.text)[:80]
+        parts = (find.target, find.kind, find.text.split(":")[0][:30], text.split("/hifi_portrait/")[-1])
+        key = " · ".join(parts)
+        groups.setdefault(key, []).append(find)
+    return groups
+
+
+def keep(target: str, value: Any, name: str) -> Path | None:
+    """Write an input into the corpus; None where it is too large."""
+    packed = lzma.compress(pickle.dumps(value))
+    if len(packed) > LARGEST:
+        return None
+    path = CORPUS / target.replace(" ", "_") / f"{name}.xz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(packed)
+    return path
+
+
+def kept() -> list[tuple[str, str, Any]]:
+    """Return target, name and value of every input of the corpus."""
+    found = []
+    for path in sorted(CORPUS.glob("*/*.xz")):
+        value = pickle.loads(lzma.decompress(path.read_bytes()))  # our own file, from this repository
+        found.append((path.parent.name.replace("_", " "), path.stem, value))
+    return found
