@@ -64,6 +64,7 @@ def encode_render(
     covered = F.avg_pool2d((believed > 0).float(), pixels)
     # A place at the edge shows background too: it counts from half coverage on.
     trust = F.avg_pool2d(believed, pixels) * (2.0 * covered - 1.0).clamp(min=0.0)
+    pictures = _surrounded(pictures, _weights(alpha, len(pictures), size))
     # One by one: a VAE for video would take a batch for frames.
     latents = torch.cat([_encode(vae, picture) for picture in pictures])
     return EncodedRender(
@@ -75,6 +76,27 @@ def _weights(mask: Tensor, count: int, size: tuple[int, int]) -> Tensor:
     mask = mask[None] if mask.ndim == 2 else mask
     mask = fit_mask(mask.detach().to("cpu", torch.float32).clamp(0.0, 1.0), *size)
     return mask[torch.arange(count) % len(mask)][:, None]
+
+
+def _surrounded(pictures: Tensor, alpha: Tensor) -> Tensor:
+    """Return pictures whose surroundings continue the colours of the head's outline.
+
+    What a VAE sees beside the head reaches into its latents: against black or grey, the outline would be
+    guided towards a dark or grey seam.
+    """
+    spread = (pictures * alpha).sum((-2, -1), keepdim=True) / alpha.sum((-2, -1), keepdim=True).clamp(min=1.0)
+    spread = spread.expand_as(pictures)
+    size = pictures.shape[-2:]
+    for cell in (128, 64, 32, 16, 8, 4):
+        if cell > min(size):
+            continue
+        weight = F.avg_pool2d(alpha, cell, ceil_mode=True, count_include_pad=False)
+        colour = F.avg_pool2d(pictures * alpha, cell, ceil_mode=True, count_include_pad=False)
+        colour = colour / weight.clamp(min=1e-4)
+        weight = (weight * 4.0).clamp(max=1.0)
+        wide = [F.interpolate(each, size=size, mode="bilinear") for each in (colour * weight, weight)]
+        spread = wide[0] + spread * (1.0 - wide[1])
+    return pictures * alpha + spread * (1.0 - alpha)
 
 
 def _encode(vae: Any, picture: Tensor) -> Tensor:

@@ -572,11 +572,42 @@ def test_encoding_is_the_hosts_own_and_confidence_is_averaged(vae):
     alpha[:, 20:] = 1.0
     believed = torch.full((2, 64, 48), 0.5)
     encoded = encode_render(vae, image, alpha, believed)
-    torch.testing.assert_close(encoded.latents, vae.encode(image), atol=1e-5, rtol=1e-5)
+    whole = encode_render(vae, image, torch.ones(64, 48))
+    torch.testing.assert_close(whole.latents, vae.encode(image), atol=1e-5, rtol=1e-5)
+    assert whole.confidence.eq(1).all()
     assert encoded.confidence.shape == (2, 1, 8, 6)
     assert encoded.confidence[..., :3].eq(0).all(), "half covered is not believed"
     assert encoded.confidence[..., 3:].eq(0.5).all()
     assert encoded.chroma is None
+
+
+def test_what_lies_beside_the_head_does_not_reach_the_latents(vae):
+    """A render is black around the head; whatever lies there, the same is encoded."""
+    alpha = torch.zeros(64, 64)
+    alpha[12:50, 16:52] = 1.0
+    head = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+    head = (0.6 + 0.2 * head) * alpha[None, ..., None]
+    black, green = (
+        encode_render(vae, head + (1 - alpha[..., None]) * torch.tensor([0, g, 0]), alpha) for g in (0.0, 1.0)
+    )
+    assert black.latents.equal(green.latents)
+    seen = []
+    encode_render(Spy(vae, seen), head, alpha)
+    assert seen[0].shape == (1, 64, 64, 3)
+    torch.testing.assert_close(seen[0][alpha[None] == 1], head[alpha[None] == 1])
+    assert (seen[0] - 0.7).abs().max() < 0.15, "the outline's colours are continued"
+
+
+class Spy:
+    """A VAE that notes what it encodes."""
+
+    def __init__(self, vae, seen):
+        self.vae, self.seen = vae, seen
+        self.spacial_compression_encode = vae.spacial_compression_encode
+
+    def encode(self, pixels):
+        self.seen.append(pixels)
+        return self.vae.encode(pixels)
 
 
 def test_a_size_that_the_vae_cannot_encode_is_fitted(vae):
@@ -587,11 +618,13 @@ def test_a_size_that_the_vae_cannot_encode_is_fitted(vae):
 
 def test_hues_are_told_apart_from_shape():
     """On a trained VAE: a change of hue lies in the directions found, a change of brightness hardly does."""
-    from hifi_portrait.tiny.model import load_tiny_portrait_model
+    from hifi_portrait.tiny.model import BASE_FILE, load_tiny_portrait_model
 
-    vae = load_tiny_portrait_model(ASSETS / "base.safetensors")[2]
+    vae = load_tiny_portrait_model(BASE_FILE)[2]
     image = 0.35 + 0.3 * torch.rand(1, 8, 8, 3, generator=torch.Generator().manual_seed(0))
-    image = torch.nn.functional.interpolate(image.movedim(-1, 1), scale_factor=16, mode="bicubic").movedim(1, -1)
+    image = torch.nn.functional.interpolate(image.movedim(-1, 1), scale_factor=16, mode="bicubic").movedim(
+        1, -1
+    )
     encoded = encode_render(vae, image, torch.ones(128, 128), chroma=True)
     torch.testing.assert_close(encoded.chroma.T @ encoded.chroma, torch.eye(2), atol=1e-5, rtol=0)
 
