@@ -23,28 +23,28 @@ def run(args: argparse.Namespace) -> int:
     """Write the contact sheet and print one line per picture."""
     import cv2
 
+    from ..boundary.files import written
     from ..faces.contact_sheet import contact_sheet
     from ..faces.files import default_folder, user_folder
     from ..faces.open_analyzer import OpenAnalyzer
-    from ..faces.pictures import NamedImage, UnreadableImage, read_folder, read_image
+    from ..faces.picture_files import PictureFile
+    from ..faces.pictures import Picture, UnreadableImage, read_folder
     from ..faces.references import ReferenceOptions, load_references
 
-    images: list[NamedImage | UnreadableImage] = []
+    images: list[Picture | UnreadableImage] = []
     for path in args.photos:
         if path.is_dir():
             readable, unreadable = read_folder(path)
             images += [*readable, *unreadable]
         else:
-            images.append(NamedImage(path.name, read_image(path)))
+            images.append(PictureFile(path))
     analyzer = OpenAnalyzer([args.models] if args.models else [default_folder(), user_folder()])
     options = ReferenceOptions(index=args.index, **({"pick": args.pick} if args.pick else {}))
     references = load_references(images, analyzer, options)
 
     encoded = cv2.imencode(args.out.suffix or ".png", contact_sheet(references)[..., ::-1])[1]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.out.with_name(f"{args.out.name}.tmp")
-    temporary.write_bytes(encoded.tobytes())
-    temporary.replace(args.out)
+    with written(args.out) as part:
+        part.write_bytes(encoded.tobytes())
     if args.json:
         used = [{"source": f.source, "weight": f.weight, **vars(f.quality)} for f in references.faces]
         dropped = [

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
-import cv2
 import numpy as np
+
+from ..boundary.text import name, printable, reason
+from .picture_files import PictureFile, UnreadablePictureError, read_picture
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Names that count as pictures in a folder; everything else is passed over silently."""
 
 _ROW = 4096
+
+
+class Picture(Protocol):
+    """A picture of one of the references: `NamedImage` in memory, `PictureFile` on the disk."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def key(self) -> Hashable:
+        """Changes with the picture; known without decoding it."""
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB; from a file it may raise `UnreadablePictureError`."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, px."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of the pixels and their shape (see `content_digest`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +61,18 @@ class NamedImage:
 
     @cached_property
     def digest(self) -> str:
-        """Return the hash of the pixels and their shape (see `content_digest`)."""
+        """Hash of the pixels and their shape (see `content_digest`)."""
         return content_digest(self.pixels)
+
+    @property
+    def key(self) -> str:
+        """The digest: what is in memory is told by its pixels."""
+        return self.digest
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, px."""
+        return self.pixels.shape[1], self.pixels.shape[0]
 
 
 @dataclass(frozen=True)
@@ -89,35 +127,30 @@ def to_rgb8(image: np.ndarray) -> np.ndarray:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a picture file, turned upright as its EXIF data says.
+    """Read a picture file, turned upright as its EXIF data says; see `picture_files.read_picture`.
+
+    Returns
+    -------
+    np.ndarray
+        (H, W, 3) uint8 RGB, no side longer than `picture_files.LONGEST_SIDE`.
 
     Raises
     ------
-    ValueError
-        The file is not a picture that can be decoded.
-    OSError
-        The file cannot be read.
+    UnreadablePictureError
+        The file is not a picture that can be decoded, or too large.
     """
-    # Through bytes: OpenCV's own reader cannot open paths with non-Latin characters on Windows.
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    decoded = None
-    if data.size:
-        try:
-            # IMREAD_COLOR turns by EXIF; alpha needs UNCHANGED, which does not turn.
-            decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        except cv2.error:
-            decoded = None
-    if decoded is None:
-        raise ValueError(f"{path.name} is not a readable picture (corrupt, or not a picture at all)")
-    if path.suffix.lower() in (".png", ".webp", ".tif", ".tiff"):
-        full = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-        if full is not None and full.ndim == 3 and full.shape[2] == 4:
-            return to_rgb8(cv2.cvtColor(full, cv2.COLOR_BGRA2RGBA))
-    return to_rgb8(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
+    return to_rgb8(read_picture(path))
 
 
-def read_folder(folder: Path) -> tuple[list[NamedImage], list[UnreadableImage]]:
-    """Read all pictures of a folder (not of its subfolders), by name.
+def read_folder(folder: Path, most: int | None = None) -> tuple[list[PictureFile], list[UnreadableImage]]:
+    """Look at all pictures of a folder (not of its subfolders), by name; none is decoded yet.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    most : int, optional
+        Refuse a folder with more pictures.
 
     Returns
     -------
@@ -127,20 +160,28 @@ def read_folder(folder: Path) -> tuple[list[NamedImage], list[UnreadableImage]]:
     Raises
     ------
     ValueError
-        The folder does not exist or holds no picture.
+        The folder does not exist, cannot be read, or holds no picture or too many.
     """
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder}; give one that holds the person's photos")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
+    shown = printable(folder, 160)
+    try:
+        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"there is no folder {shown}; give one that holds the person's photos") from None
+    except OSError as error:
+        raise ValueError(f"the folder {shown} cannot be read: {reason(error)}") from None
     if not files:
-        raise ValueError(f"the folder {folder} holds no pictures ({', '.join(sorted(EXTENSIONS))})")
-    images: list[NamedImage] = []
+        raise ValueError(f"the folder {shown} holds no pictures ({', '.join(sorted(EXTENSIONS))})")
+    if most is not None and len(files) > most:
+        raise ValueError(
+            f"the folder {shown} holds {len(files)} pictures; give at most {most} references, the best ones"
+        )
+    images: list[PictureFile] = []
     unreadable: list[UnreadableImage] = []
     for path in files:
         try:
-            images.append(NamedImage(path.name, read_image(path)))
-        except (ValueError, OSError, MemoryError) as error:
-            unreadable.append(UnreadableImage(path.name, f"unreadable: {error}"))
+            images.append(PictureFile(path))
+        except UnreadablePictureError as error:
+            unreadable.append(UnreadableImage(name(path.name), f"unreadable: {error}"))
     return images, unreadable
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from .analyzer import DetectedFace, FaceAnalyzer
 from .crop import canonical_crop
 from .photo import head_photo
-from .pictures import NamedImage, UnreadableImage
+from .picture_files import UnreadablePictureError, forget_pixels
+from .pictures import Picture, UnreadableImage
 from .quality import measure, with_agreement
 from .records import DroppedPicture, FaceRecord, Quality, ReferenceFaces
 from .select import PICKS, group_people, pick_common, pick_single
@@ -27,6 +28,8 @@ _CACHED_BYTES = 400_000_000
 """Most memory that source pixels may take in one cache."""
 _DUPLICATE_SIMILARITY = 0.98
 _DUPLICATE_DIFFERENCE = 5.0
+_LISTED = 3
+"""Pictures named in one message."""
 
 T = TypeVar("T")
 
@@ -99,16 +102,17 @@ def clear_cache() -> None:
     """Forget everything that was analysed (tests and benchmarks)."""
     for cache in (_faces_cache, _crop_cache, _set_cache, _photo_cache):
         cache.clear()
+    forget_pixels()
 
 
-def analyze_cached(image: NamedImage, analyzer: FaceAnalyzer) -> list[DetectedFace]:
+def analyze_cached(image: Picture, analyzer: FaceAnalyzer) -> list[DetectedFace]:
     """Find the faces of a picture, once per content and analyzer."""
     key = (image.digest, analyzer.fingerprint)
     return _faces_cache.get(key, lambda: analyzer.analyze(image.pixels, image.name))
 
 
 def load_references(
-    images: Sequence[NamedImage | UnreadableImage],
+    images: Sequence[Picture | UnreadableImage],
     analyzer: FaceAnalyzer,
     options: ReferenceOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -120,8 +124,8 @@ def load_references(
 
     Parameters
     ----------
-    images : sequence of NamedImage or UnreadableImage
-        1 to 64 pictures; unreadable ones are listed among the dropped.
+    images : sequence of Picture or UnreadableImage
+        1 to 64 pictures; unreadable ones are listed among the dropped. Files are decoded one at a time.
     analyzer : FaceAnalyzer
         Finds and recognises faces.
     options : ReferenceOptions, optional
@@ -138,18 +142,21 @@ def load_references(
     options = options or ReferenceOptions()
     _check(images, options)
     key = (
-        tuple((item.name, item.digest if isinstance(item, NamedImage) else item.reason) for item in images),
+        tuple((item.name, item.reason if isinstance(item, UnreadableImage) else item.key) for item in images),
         analyzer.fingerprint,
         options,
     )
-    return _set_cache.get(key, lambda: _load(images, analyzer, options, progress))
+    try:
+        return _set_cache.get(key, lambda: _load(images, analyzer, options, progress))
+    finally:
+        forget_pixels()
 
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
     """The picked face of one picture, cropped and rated."""
 
-    image: NamedImage
+    image: Picture
     index: int
     face: DetectedFace
     crop: np.ndarray
@@ -159,7 +166,7 @@ class _Candidate:
 
 
 def _load(
-    images: Sequence[NamedImage | UnreadableImage],
+    images: Sequence[Picture | UnreadableImage],
     analyzer: FaceAnalyzer,
     options: ReferenceOptions,
     progress: Callable[[int, int], None] | None,
@@ -168,28 +175,7 @@ def _load(
     same = threshold.same if options.same is None else options.same
     dropped: list[DroppedPicture] = []
     notes: list[str] = []
-    readable: list[tuple[int, NamedImage]] = []
-    for index, item in enumerate(images):
-        if isinstance(item, UnreadableImage):
-            dropped.append(DroppedPicture(item.name, index, item.reason, None))
-        else:
-            readable.append((index, item))
-    readable = _without_copies(readable, dropped)
-    readable.sort(key=lambda pair: pair[1].digest)
-
-    usable: list[tuple[int, NamedImage, list[DetectedFace]]] = []
-    for done, (index, image) in enumerate(readable, start=1):
-        faces = analyze_cached(image, analyzer)
-        large = [face for face in faces if face.size >= options.min_face]
-        if large:
-            usable.append((index, image, large))
-        else:
-            dropped.append(
-                DroppedPicture(image.name, index, _why_no_face(image, faces, options.min_face), None)
-            )
-        if progress is not None:
-            progress(done, len(readable))
-
+    usable = _find_faces(images, analyzer, options, dropped, progress)
     candidates = []
     for (index, image, faces), choice in zip(usable, _pick(usable, options, same, notes), strict=True):
         if choice is None:
@@ -199,13 +185,13 @@ def _load(
             candidates.append(_crop_and_rate(index, image, faces[choice], analyzer))
     candidates = _merge_duplicates(candidates, dropped)
     if not candidates:
-        listed = "; ".join(f"{item.source}: {item.reason}" for item in sorted(dropped, key=_input_order))
-        raise ValueError(f"no picture has a face to use. {listed}")
+        reasons = [f"{item.source}: {item.reason}" for item in sorted(dropped, key=_input_order)]
+        raise ValueError(f"no picture has a face to use. {_few(reasons)}")
 
     groups = group_people(np.stack([item.face.embedding for item in candidates]), same)
     if groups.undecided:
         shown = "; ".join(
-            f"person {n}: {', '.join(candidates[i].image.name for i in group)}"
+            f"person {n}: {_few([candidates[i].image.name for i in group], ', ')}"
             for n, group in enumerate(groups.members, start=1)
         )
         raise ValueError(
@@ -241,7 +227,7 @@ def _load(
     )
 
 
-def _check(images: Sequence[NamedImage | UnreadableImage], options: ReferenceOptions) -> None:
+def _check(images: Sequence[Picture | UnreadableImage], options: ReferenceOptions) -> None:
     if not images:
         raise ValueError("there are no pictures: connect at least one photo of the person, or name a folder")
     if len(images) > MAX_REFERENCES:
@@ -257,23 +243,41 @@ def _check(images: Sequence[NamedImage | UnreadableImage], options: ReferenceOpt
             raise ValueError("weights must be numbers of at least 0")
 
 
-def _without_copies(
-    readable: list[tuple[int, NamedImage]], dropped: list[DroppedPicture]
-) -> list[tuple[int, NamedImage]]:
-    first: dict[str, tuple[int, NamedImage]] = {}
-    for index, image in readable:
-        if image.digest in first:
-            original = first[image.digest][1].name
-            dropped.append(
-                DroppedPicture(image.name, index, f"is the same picture as {original}: merged", 1.0)
-            )
-        else:
-            first[image.digest] = (index, image)
-    return list(first.values())
+def _find_faces(
+    images: Sequence[Picture | UnreadableImage],
+    analyzer: FaceAnalyzer,
+    options: ReferenceOptions,
+    dropped: list[DroppedPicture],
+    progress: Callable[[int, int], None] | None,
+) -> list[tuple[int, Picture, list[DetectedFace]]]:
+    """Look at each picture once: index, picture and faces of those that have one, by content."""
+    first: dict[str, str] = {}
+    usable: list[tuple[int, Picture, list[DetectedFace]]] = []
+    for index, image in enumerate(images):
+        try:
+            if isinstance(image, UnreadableImage):
+                dropped.append(DroppedPicture(image.name, index, image.reason, None))
+            elif image.digest in first:
+                reason = f"is the same picture as {first[image.digest]}: merged"
+                dropped.append(DroppedPicture(image.name, index, reason, 1.0))
+            else:
+                first[image.digest] = image.name
+                faces = analyze_cached(image, analyzer)
+                large = [face for face in faces if face.size >= options.min_face]
+                if large:
+                    usable.append((index, image, large))
+                else:
+                    reason = _why_no_face(image, faces, options.min_face)
+                    dropped.append(DroppedPicture(image.name, index, reason, None))
+        except UnreadablePictureError as error:
+            dropped.append(DroppedPicture(image.name, index, f"unreadable: {error}", None))
+        if progress is not None:
+            progress(index + 1, len(images))
+    return sorted(usable, key=lambda item: item[1].digest)
 
 
-def _why_no_face(image: NamedImage, faces: Sequence[DetectedFace], smallest: float) -> str:
-    height, width = image.pixels.shape[:2]
+def _why_no_face(image: Picture, faces: Sequence[DetectedFace], smallest: float) -> str:
+    width, height = image.size
     if faces:
         size = max(face.size for face in faces)
         return f"its largest face is {size:.0f} px, too small to recognise (from {smallest:.0f} px on)"
@@ -281,7 +285,7 @@ def _why_no_face(image: NamedImage, faces: Sequence[DetectedFace], smallest: flo
 
 
 def _pick(
-    usable: list[tuple[int, NamedImage, list[DetectedFace]]],
+    usable: list[tuple[int, Picture, list[DetectedFace]]],
     options: ReferenceOptions,
     same: float,
     notes: list[str],
@@ -293,7 +297,7 @@ def _pick(
         return picked
     chosen = []
     for _, image, faces in usable:
-        height, width = image.pixels.shape[:2]
+        width, height = image.size
         chosen.append(pick_single(faces, width, height, options.pick, options.index))
         if options.pick == PICKS[0] and len(faces) > 1:
             notes.append(
@@ -302,7 +306,7 @@ def _pick(
     return chosen
 
 
-def _crop_and_rate(index: int, image: NamedImage, face: DetectedFace, analyzer: FaceAnalyzer) -> _Candidate:
+def _crop_and_rate(index: int, image: Picture, face: DetectedFace, analyzer: FaceAnalyzer) -> _Candidate:
     def make() -> tuple[np.ndarray, np.ndarray, np.ndarray, Quality]:
         crop, matrix, mask = canonical_crop(image.pixels, face.landmarks, analyzer.person_mask)
         return crop, matrix, mask, measure(image.pixels, face, crop, matrix, mask)
@@ -362,6 +366,11 @@ def _weigh(records: list[FaceRecord], options: ReferenceOptions) -> tuple[FaceRe
     if not any(r.weight > 0 for r in weighed):
         raise ValueError("all references have weight 0: give at least one of them more")
     return weighed
+
+
+def _few(texts: Sequence[str], between: str = "; ") -> str:
+    more = len(texts) - _LISTED
+    return between.join(texts[:_LISTED]) + (f"{between}and {more} more" if more > 0 else "")
 
 
 def _input_order(item: DroppedPicture) -> int:

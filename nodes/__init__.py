@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import faces, hifi_net, identity, landmarks, tiny
 from .aliases import add_search_aliases
+from .guard import guarded
 
 
 class HiFiPortraitExtension(ComfyExtension):
@@ -13,6 +14,5 @@ class HiFiPortraitExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return every node class, in the order of the data flow."""
-        return add_search_aliases(
-            [*faces.NODES, *identity.NODES, *landmarks.NODES, *hifi_net.NODES, *tiny.NODES]
-        )
+        nodes = [*faces.NODES, *identity.NODES, *landmarks.NODES, *hifi_net.NODES, *tiny.NODES]
+        return guarded(add_search_aliases(nodes))

@@ -15,7 +15,7 @@ from ..faces import files
 from ..faces.analyzer import FaceAnalyzer as Analyzer
 from ..faces.analyzer import describe
 from ..faces.contact_sheet import contact_sheet
-from ..faces.pictures import NamedImage, UnreadableImage, read_folder, to_rgb8
+from ..faces.pictures import NamedImage, Picture, UnreadableImage, read_folder, to_rgb8
 from ..faces.records import ReferenceFaces as References
 from ..faces.references import DISAGREE, MAX_REFERENCES, ReferenceOptions, load_references
 from ..faces.registry import LANDMARK_SOURCES, OPEN, analyzer_names, load_analyzer, other_recognizer
@@ -206,10 +206,10 @@ class LoadReferenceFaces(io.ComfyNode):
         same_person_from: list[float] | None = None,
     ) -> io.NodeOutput:
         """Choose, rate and weigh; the contact sheet is the node's preview."""
-        pictures = named_images(images or [])
+        pictures: list[Picture | UnreadableImage] = [*named_images(images or [])]
         path = _folder(_single(folder) or "")
         if path is not None:
-            readable, unreadable = read_folder(path)
+            readable, unreadable = read_folder(path, max(0, MAX_REFERENCES - len(pictures)))
             pictures += readable
             pictures += unreadable
         options = ReferenceOptions(

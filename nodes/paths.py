@@ -7,6 +7,9 @@ from pathlib import Path
 
 import folder_paths
 
+from ..boundary.files import inside
+from ..boundary.text import echoed, printable
+
 FOLDER = "hifi_portrait"
 
 folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
@@ -35,13 +38,19 @@ def inside_input(text: str, what: str) -> Path:
     Raises
     ------
     ValueError
-        It leaves the input folder.
+        It leaves the input folder, or no file can have that name.
     """
-    inputs = os.path.abspath(folder_paths.get_input_directory())  # noqa: PTH100 - lexical: links stay links
-    path = os.path.normpath(os.path.join(inputs, text.strip().strip('"').replace("\\", "/")))  # noqa: PTH118
-    if path != inputs and not path.startswith(inputs + os.sep):
-        raise ValueError(f"{what} '{text}' is outside of ComfyUI's input folder; put it into {inputs}")
-    return Path(path)
+    inputs = Path(folder_paths.get_input_directory())
+    try:
+        path = inside(inputs, text)
+    except ValueError as error:
+        raise ValueError(f"{what} {echoed(text)} {error}") from None
+    if path is None:
+        raise ValueError(
+            f"{what} {echoed(text)} is outside of ComfyUI's input folder; "
+            f"put it into {printable(inputs, 120)}"
+        )
+    return path
 
 
 def folders_of(name: str) -> list[Path]:

@@ -6,11 +6,19 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
+from ..boundary.files import stamp
+from ..boundary.text import echoed
 from ..tiny import model as tiny
 from ..tiny.prompt import COLOURS, LIGHTS
 from .types import CATEGORY
 
 _FILES = ("base.safetensors",)
+
+
+def _path(model_file: str) -> Path:
+    if model_file not in _FILES:
+        raise ValueError(f"model_file: {echoed(model_file)} is not one of {', '.join(_FILES)}")
+    return tiny.ASSETS / model_file
 
 
 class LoadTinyPortraitModel(io.ComfyNode):
@@ -59,20 +67,24 @@ class LoadTinyPortraitModel(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, model_file: str | None) -> bool | str:
         """Say which file is missing before anything runs; the host gives None for a linked input."""
-        if model_file is not None and not (tiny.ASSETS / model_file).is_file():
+        if model_file is None:
+            return True
+        # The host leaves the choice to this check: nothing but the pack's own files may be opened.
+        if model_file not in _FILES:
+            return f"model_file: {echoed(model_file)} is not one of {', '.join(_FILES)}"
+        if not (tiny.ASSETS / model_file).is_file():
             return f"{model_file} is missing in the pack's folder assets/tiny; install the pack again."
         return True
 
     @classmethod
     def fingerprint_inputs(cls, model_file: str) -> str:
         """Run again when the file changes."""
-        path: Path = tiny.ASSETS / model_file
-        return f"{path.stat().st_mtime_ns}-{path.stat().st_size}"
+        return repr(stamp(_path(model_file)))
 
     @classmethod
     def execute(cls, model_file: str) -> io.NodeOutput:
         """Load the file."""
-        path = tiny.ASSETS / model_file
+        path = _path(model_file)
         return io.NodeOutput(*tiny.load_tiny_portrait_model(path), tiny.describe_base(path))
 
 

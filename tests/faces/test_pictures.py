@@ -1,10 +1,17 @@
 """Any picture becomes RGB uint8, is recognised by its content, and bad files of a folder are named."""
 
+import os
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
+from hifi_portrait.faces.picture_files import PictureFile, UnreadablePictureError
 from hifi_portrait.faces.pictures import content_digest, read_folder, read_image, to_rgb8
-from PIL import Image
+from PIL import Image, ImageOps
+
+posix = pytest.mark.skipif(os.name == "nt", reason="file names in bytes")
 
 
 @pytest.mark.parametrize(
@@ -98,3 +105,138 @@ def test_a_transparent_file_is_laid_over_grey(tmp_path):
     image = read_image(tmp_path / "half.png")
     assert tuple(image[0, 0]) == (255, 0, 0)
     assert tuple(image[0, 5]) == (127, 127, 127)
+
+
+def turned_exif(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_a_transparent_photo_is_turned_too(tmp_path, suffix):
+    image = np.full((8, 20, 4), 255, np.uint8)
+    image[4:, :, :3] = 0
+    path = tmp_path / f"turned{suffix}"
+    options = {"lossless": True} if suffix == ".webp" else {}
+    Image.fromarray(image).save(path, exif=turned_exif(6), **options)
+    upright = read_image(path)
+    assert upright.shape == (20, 8, 3)
+    assert upright[:, 4:].min() > 200, "the upper half of the file is on the right"
+    assert upright[:, :4].max() < 50
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_eight_orientations_are_pillows(tmp_path, orientation):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (9, 14, 3), dtype=np.uint8))
+    image.save(tmp_path / "a.png", exif=turned_exif(orientation))
+    expected = ImageOps.exif_transpose(Image.open(tmp_path / "a.png"))
+    assert (read_image(tmp_path / "a.png") == np.asarray(expected)).all()
+
+
+def test_damaged_exif_data_do_not_make_a_picture_unusable(tmp_path):
+    image = Image.new("RGB", (20, 10), (200, 0, 0))
+    image.save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\xff" * 30)
+    assert read_image(tmp_path / "a.jpg").shape == (10, 20, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "suffix", "expected"),
+    [
+        ("1", 1, ".png", (255, 255, 255)),
+        ("P", 0, ".png", (0, 0, 0)),
+        ("LA", (9, 0), ".png", (127, 127, 127)),
+        ("I;16", 0x8012, ".png", (128, 128, 128)),
+        ("I", 0x8012, ".tif", (128, 128, 128)),
+        ("F", 0.5, ".tif", (128, 128, 128)),
+        ("CMYK", (0, 255, 255, 0), ".tif", (255, 0, 0)),
+        ("LAB", (0, 128, 128), ".tif", None),
+    ],
+)
+def test_every_mode_that_pillow_reads_becomes_rgb(tmp_path, mode, colour, suffix, expected):
+    Image.new(mode, (5, 3), colour).save(tmp_path / f"a{suffix}")
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image.shape == (3, 5, 3)
+    assert image.dtype == np.uint8
+    assert expected is None or tuple(image[0, 0]) == expected
+
+
+def png_of(path, width: int, height: int, rows: int = 1) -> None:
+    """A PNG whose header says width x height; with all rows when `rows` is the height."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    data = zlib.compress(b"".join(b"\0" + bytes(width * 4) for _ in range(rows)), 9)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("size", [(16000, 16000), (10**9, 1), (12000, 12000), (2**31 - 1, 2**31 - 1)])
+def test_a_picture_bomb_is_refused_by_its_header(tmp_path, monkeypatch, size):
+    png_of(tmp_path / "bomb.png", *size) if size[0] < 10**6 else png_of_header(tmp_path / "bomb.png", *size)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
+    with pytest.raises(UnreadablePictureError, match="megapixels are read") as caught:
+        read_image(tmp_path / "bomb.png")
+    assert len(str(caught.value)) < 300
+    with pytest.raises(UnreadablePictureError, match="megapixels are read"):
+        PictureFile(tmp_path / "bomb.png")
+
+
+def png_of_header(path, width: int, height: int) -> None:
+    png_of(path, 1, 1)
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    path.write_bytes(bytes(data))
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    Image.new("RGB", (4, 4)).save(tmp_path / "huge.jpg")
+    with (tmp_path / "huge.jpg").open("r+b") as file:
+        file.truncate(6 << 30)  # sparse
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("it was opened"))
+    with pytest.raises(UnreadablePictureError, match="6144 MB, a picture at most 256"):
+        PictureFile(tmp_path / "huge.jpg")
+
+
+def test_a_program_of_another_kind_is_not_started(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
+    with pytest.raises(UnreadablePictureError, match="not JPEG, PNG"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_large_pictures_are_reduced_and_jpeg_is_decoded_at_scale(tmp_path):
+    Image.new("RGB", (9000, 3000), (250, 120, 10)).save(tmp_path / "large.jpg")
+    image = read_image(tmp_path / "large.jpg")
+    assert image.shape == (1365, 4096, 3)
+    assert np.abs(image.astype(int) - (250, 120, 10)).max() <= 3
+
+
+def test_the_count_is_checked_before_anything_is_opened(tmp_path, monkeypatch):
+    for number in range(150):
+        (tmp_path / f"{number}.jpg").write_bytes(b"")
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("a picture was opened"))
+    with pytest.raises(ValueError, match="150 pictures; give at most 64"):
+        read_folder(tmp_path, 64)
+
+
+def test_a_folder_is_looked_at_and_not_decoded(tmp_path, monkeypatch):
+    for number in range(3):
+        Image.new("RGB", (40, 30)).save(tmp_path / f"{number}.jpg")
+    with monkeypatch.context() as patched:
+        patched.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
+        images, unreadable = read_folder(tmp_path)
+    assert [image.size for image in images] == [(40, 30)] * 3
+    assert unreadable == []
+
+
+@posix
+def test_names_that_are_not_utf8_can_be_shown(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / os.fsdecode(b"Fran\xe7ois.png"))
+    (tmp_path / os.fsdecode(b"\xe7.png")).write_bytes(b"")
+    images, unreadable = read_folder(tmp_path)
+    assert [image.name for image in images] == ["Fran\\xe7ois.png"]
+    assert [item.name for item in unreadable] == ["\\xe7.png"]
+    assert images[0].size == (4, 4)
+    (unreadable[0].reason + repr(images)).encode("utf-8")

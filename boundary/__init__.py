@@ -1,0 +1,1 @@
+"""What crosses the pack's boundary: texts shown, JSON and tensors read, files written."""
