@@ -29,9 +29,9 @@ def transfer_detail(
 ) -> Tensor:
     """Return the picture with the render's fine luminance detail on its skin.
 
-    The detail is the high band of the logarithm of linear luminance, so that it is independent of the light of
-    both pictures; all three channels are scaled alike, so that hues stay. Where the picture has strong structure
-    of its own (eyes, lips, hair) little is added: two sets of lashes would not coincide.
+    The detail is the high band of the logarithm of linear luminance, so that it is independent of the light
+    of both pictures; all three channels are scaled alike, so that hues stay. Where the picture has strong
+    structure of its own (eyes, lips, hair) little is added: two sets of lashes would not coincide.
 
     Parameters
     ----------
