@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..landmarks.landmarks import FaceLandmarks3D
+    from ..landmarks.model import FaceModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,27 +87,29 @@ def run(args: argparse.Namespace) -> int:
     temporary.write_bytes(encoded.tobytes())
     temporary.replace(args.out)
     if args.json:
-        faces = [
-            {
-                "points": landmarks.points[row].round(2).tolist(),
-                "visible": landmarks.visible[row].tolist(),
-                "pose": dict(
-                    zip(("yaw", "pitch", "roll"), landmarks.pose[row].round(2).tolist(), strict=True)
-                ),
-                "expression": {
-                    name: round(float(value), 3)
-                    for name, value in zip(model.expression_names, landmarks.expression[row], strict=True)
-                    if value > 0
-                },
-            }
-            for row in range(len(landmarks))
-        ]
+        faces = _as_json(landmarks, model)
         print(json.dumps({"faces": faces, "notes": [*notes, *landmarks.notes]}, indent=1, sort_keys=True))
         return 0
     for note in (*notes, *landmarks.notes):
         print(f"  {note}")
     print(f"  {args.out}: {picture.shape[1]} x {picture.shape[0]} px")
     return 0
+
+
+def _as_json(landmarks: FaceLandmarks3D, model: FaceModel) -> list[dict[str, Any]]:
+    return [
+        {
+            "points": landmarks.points[row].round(2).tolist(),
+            "visible": landmarks.visible[row].tolist(),
+            "pose": dict(zip(("yaw", "pitch", "roll"), landmarks.pose[row].round(2).tolist(), strict=True)),
+            "expression": {
+                name: round(float(value), 3)
+                for name, value in zip(model.expression_names, landmarks.expression[row], strict=True)
+                if value > 0
+            },
+        }
+        for row in range(len(landmarks))
+    ]
 
 
 def _size(text: str) -> tuple[int, int]:

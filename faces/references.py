@@ -171,8 +171,7 @@ def _load(
     options: ReferenceOptions,
     progress: Callable[[int, int], None] | None,
 ) -> ReferenceFaces:
-    threshold = threshold_for(analyzer.recognizer)
-    same = threshold.same if options.same is None else options.same
+    same = threshold_for(analyzer.recognizer).same if options.same is None else options.same
     dropped: list[DroppedPicture] = []
     notes: list[str] = []
     usable = _find_faces(images, analyzer, options, dropped, progress)
@@ -188,6 +187,25 @@ def _load(
         reasons = [f"{item.source}: {item.reason}" for item in sorted(dropped, key=_input_order)]
         raise ValueError(f"no picture has a face to use. {_few(reasons)}")
 
+    records = _of_one_person(candidates, analyzer, options, same, dropped)
+    return ReferenceFaces(
+        _weigh(records, options),
+        tuple(sorted(dropped, key=_input_order)),
+        analyzer.recognizer,
+        analyzer.fingerprint,
+        tuple(notes),
+    )
+
+
+def _of_one_person(
+    candidates: list[_Candidate],
+    analyzer: FaceAnalyzer,
+    options: ReferenceOptions,
+    same: float,
+    dropped: list[DroppedPicture],
+) -> list[FaceRecord]:
+    """Return the records of the majority's person, and of the others too where they are kept."""
+    threshold = threshold_for(analyzer.recognizer)
     groups = group_people(np.stack([item.face.embedding for item in candidates]), same)
     if groups.undecided:
         shown = "; ".join(
@@ -211,20 +229,13 @@ def _load(
             raise ValueError(
                 f"{candidate.image.name} {reason}: remove it, or let it be dropped or kept with weight 0"
             )
+        if options.disagree == DISAGREE[1]:
+            records.append(replace(record, weight=0.0))
+            reason = f"{reason}; kept with weight 0"
         dropped.append(
             DroppedPicture(candidate.image.name, candidate.index, reason, similarity, candidate.crop)
         )
-        if options.disagree == DISAGREE[1]:
-            records.append(replace(record, weight=0.0))
-            dropped[-1] = replace(dropped[-1], reason=f"{reason}; kept with weight 0")
-    weighed = _weigh(records, options)
-    return ReferenceFaces(
-        weighed,
-        tuple(sorted(dropped, key=_input_order)),
-        analyzer.recognizer,
-        analyzer.fingerprint,
-        tuple(notes),
-    )
+    return records
 
 
 def _check(images: Sequence[Picture | UnreadableImage], options: ReferenceOptions) -> None:

@@ -90,9 +90,10 @@ def generate_for(
 
     notes: list[str] = []
     rows = []
-    for base in target.expression:
+    for below in target.expression:
+        base = below
         if own_expression is not None and keep_expression > 0:
-            base = np.maximum(base, float(np.clip(keep_expression, 0, 1)) * np.asarray(own_expression))
+            base = np.maximum(below, float(np.clip(keep_expression, 0, 1)) * np.asarray(own_expression))
         row, row_notes = table.expression(values, model, base)
         if raw_expression:
             named = model.coefficients(dict(raw_expression))

@@ -107,6 +107,15 @@ class HiFiNetConfig:
         ValueError
             One line that names the field.
         """
+        self._check_trunk()
+        if self.detail_channels:
+            self._check_details()
+        elif self.texture_size:
+            raise ValueError("configuration: texture_size needs detail tokens (detail_channels)")
+        if self.texture_size % 8:
+            raise ValueError("configuration: texture_size must be a multiple of 8")
+
+    def _check_trunk(self) -> None:
         levels = len(self.block_out_channels)
         for name in ("transformer_depth", "fusion_levels", "base_transformer_depth"):
             if name == "base_transformer_depth" and not self.base_transformer_depth:
@@ -121,17 +130,14 @@ class HiFiNetConfig:
                     f"configuration: {width} channels do not divide into heads of {self.head_channels} "
                     f"and {self.norm_groups} groups"
                 )
-        if self.detail_channels:
-            if self.detail_channels % self.refiner_head_channels:
-                raise ValueError("configuration: detail_channels must be a multiple of refiner_head_channels")
-            if not self.detail_levels or max(self.detail_levels) >= len(self.pyramid_widths):
-                raise ValueError("configuration: detail_levels must name steps of pyramid_widths")
-            if self.crop_size % 2 ** (max(self.detail_levels) + 1):
-                raise ValueError("configuration: crop_size does not halve as often as detail_levels need")
-        elif self.texture_size:
-            raise ValueError("configuration: texture_size needs detail tokens (detail_channels)")
-        if self.texture_size % 8:
-            raise ValueError("configuration: texture_size must be a multiple of 8")
+
+    def _check_details(self) -> None:
+        if self.detail_channels % self.refiner_head_channels:
+            raise ValueError("configuration: detail_channels must be a multiple of refiner_head_channels")
+        if not self.detail_levels or max(self.detail_levels) >= len(self.pyramid_widths):
+            raise ValueError("configuration: detail_levels must name steps of pyramid_widths")
+        if self.crop_size % 2 ** (max(self.detail_levels) + 1):
+            raise ValueError("configuration: crop_size does not halve as often as detail_levels need")
 
     # Presets ------------------------------------------------------------------------------------------------
     @classmethod

@@ -102,9 +102,9 @@ def two_people(host, photos):
     for side, mask in (("left", half), ("right", 255 - half)):
         path = host.base / "input" / f"{side}.png"
         # Load Image (as Mask) reads the red channel.
-        mask = mask.copy()
-        mask[..., 3] = 255
-        Image.fromarray(mask).save(path)
+        opaque = mask.copy()
+        opaque[..., 3] = 255
+        Image.fromarray(opaque).save(path)
         graph[f"mask {side}"] = {
             "class_type": "LoadImageMask",
             "inputs": {"image": f"{side}.png", "channel": "red"},
