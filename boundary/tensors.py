@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,13 +101,20 @@ def read_header(path: str | Path) -> Header:
     return Header(texts, _tensors(data, size - 8 - length))
 
 
-def read_tensors(path: str | Path) -> tuple[Header, dict[str, Tensor]]:
+def read_tensors(path: str | Path, names: Iterable[str] | None = None) -> tuple[Header, dict[str, Tensor]]:
     """Read a safetensors file whose header `read_header` accepts.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    names : iterable of str, optional
+        Tensors to read; None: all.
 
     Returns
     -------
     tuple
-        The header, and all tensors by name, mapped to the file.
+        The header, and tensors by name, mapped to the file.
 
     Raises
     ------
@@ -119,7 +126,8 @@ def read_tensors(path: str | Path) -> tuple[Header, dict[str, Tensor]]:
     header = read_header(path)
     try:
         with safe_open(str(path), "pt") as file:
-            return header, {key: file.get_tensor(key) for key in header.tensors}
+            wanted = header.tensors if names is None else names
+            return header, {key: file.get_tensor(key) for key in wanted}
     except Exception as error:  # whatever the library raises: the file is somebody else's
         raise BadTensorFileError(reason(error)) from None
 

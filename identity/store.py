@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from ..boundary import text
+from ..boundary.contents import Expected, read_expected
+from ..boundary.files import LONGEST_NAME, PRIVATE, written
+from ..boundary.parse import BadJsonError, parse_json
+from ..boundary.tensors import BadTensorFileError, read_header
 from ..models.tokens import DetailTokens
-from .identity import Identity
+from .identity import EXPRESSIONS, Identity
 
 FORMAT = "hifi-portrait-identity"
 VERSION = 1
 SUFFIX = ".safetensors"
+_LONGEST_TEXT = 120
+_LONGEST_LIST = 1 << 18
+_LARGEST = 1e4
+"""Half precision ends at 65504; tokens of trained networks stay below 100."""
+_TENSORS = {
+    "tokens": Expected((1, "identity tokens", "width"), -_LARGEST, _LARGEST),
+    "detail.tokens": Expected((1, "detail tokens", "detail width"), -_LARGEST, _LARGEST),
+    "detail.coords": Expected((1, "detail tokens", 3), -8.0, 8.0),
+    "detail.bias": Expected((1, "detail tokens"), -_LARGEST, _LARGEST, minus_infinity=True),
+    "detail.texture": Expected((1, 4, "texture", "texture"), -_LARGEST, _LARGEST, optional=True),
+    "embedding": Expected(("embedding",), -1.01, 1.01),
+    "shape": Expected(("shape",), -100.0, 100.0),
+    "expression": Expected((EXPRESSIONS,), -0.01, 1.01),
+}
+_LENGTHS = {
+    "identity tokens": (1, 256),
+    "width": (1, 8192),
+    "detail tokens": (0, 1 << 16),
+    "detail width": (0, 4096),
+    "texture": (8, 2048),
+    "embedding": (1, 8192),
+    "shape": (0, 512),
+}
 _NAME = re.compile(r"[\w][\w .()\-]{0,99}", re.UNICODE)
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -34,7 +60,13 @@ def check_name(name: str) -> str:
     clean = name.strip().removesuffix(SUFFIX).strip()
     if not _NAME.fullmatch(clean) or clean.endswith(".") or _RESERVED.fullmatch(clean):
         raise ValueError(
-            f"'{name}' cannot name an identity; use up to 100 letters, digits, blanks, - _ ( ) and ."
+            f"{text.echoed(name)} cannot name an identity; use up to 100 letters, digits, blanks, "
+            "- _ ( ) and ."
+        )
+    if len(f"{clean}{SUFFIX}".encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"{text.echoed(name)} cannot name an identity: it has {len(clean.encode())} bytes, a file's name "
+            f"at most {LONGEST_NAME - len(SUFFIX)}; use up to 100 letters of Latin, 80 of other scripts"
         )
     return clean
 
@@ -59,10 +91,14 @@ def save_identity(identity: Identity, folder: str | Path, name: str, overwrite: 
     Returns
     -------
     Path
-        The file.
+        The file; only its owner may read it (POSIX), because it holds biometric data.
+
+    Raises
+    ------
+    ValueError
+        The name cannot name a file, or the file cannot be written; one line with the remedy.
     """
     path = identity_path(folder, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
     number = 2
     while not overwrite and path.exists():
         path = identity_path(folder, f"{check_name(name)} {number}")
@@ -87,15 +123,8 @@ def save_identity(identity: Identity, folder: str | Path, name: str, overwrite: 
         "weights": json.dumps(identity.weights),
         "fingerprint": identity.fingerprint,
     }
-    handle, temporary = tempfile.mkstemp(suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata=texts)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)  # noqa: PTH105 - the same on every platform, over an existing file
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with written(path, PRIVATE) as part:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, metadata=texts)
     return path
 
 
@@ -108,20 +137,20 @@ def load_identity(path: str | Path) -> Identity:
         The file is missing, damaged, or not an identity; one line names it and the remedy.
     """
     path = Path(path)
+    shown = text.name(path.name)
     if not path.is_file():
-        raise ValueError(f"{path.name}: there is no such identity (looked for {path})")
+        raise ValueError(f"{shown}: there is no such identity (looked for {text.printable(path, 160)})")
     try:
-        with safe_open(str(path), "pt") as file:
-            texts = file.metadata() or {}
-            if texts.get("format") != FORMAT:
-                raise ValueError(f"{path.name}: not a saved identity; save one with Save Identity")
-            if texts.get("format_version") != str(VERSION):
-                raise ValueError(
-                    f"{path.name}: saved in format {texts.get('format_version')}, this version reads "
-                    f"{VERSION}; update the pack, or save the identity again"
-                )
-            # Copied: a tensor that maps the file keeps Windows from replacing it.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        texts = read_header(path).metadata
+        if texts.get("format") != FORMAT:
+            raise ValueError(f"{shown}: not a saved identity; save one with Save Identity")
+        if texts.get("format_version") != str(VERSION):
+            raise ValueError(
+                f"{shown}: saved in format {text.echoed(texts.get('format_version'))}, this version reads "
+                f"{VERSION}; update the pack, or save the identity again"
+            )
+        _, tensors = read_expected(path, _TENSORS, _LENGTHS)
+        sources, weights = _references(texts)
         return Identity(
             tokens=tensors["tokens"],
             detail=DetailTokens(
@@ -131,17 +160,40 @@ def load_identity(path: str | Path) -> Identity:
                 tensors.get("detail.texture"),
             ),
             embedding=tensors["embedding"],
-            shape=tensors["shape"].numpy(),
-            recognizer=texts["recognizer"],
-            checkpoint=texts["checkpoint"],
-            sources=tuple(json.loads(texts["sources"])),
-            weights=tuple(json.loads(texts["weights"])),
-            fingerprint=texts["fingerprint"],
-            expression=tensors["expression"].numpy(),
+            shape=tensors["shape"].float().numpy(),
+            recognizer=_text(texts, "recognizer"),
+            checkpoint=_text(texts, "checkpoint"),
+            sources=sources,
+            weights=weights,
+            fingerprint=_text(texts, "fingerprint"),
+            expression=tensors["expression"].float().numpy(),
         )
-    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path.name}: damaged ({reason}); save the identity again") from None
+    except BadTensorFileError as error:
+        raise ValueError(f"{shown}: damaged ({error}); save the identity again") from None
+
+
+def _text(texts: Mapping[str, str], key: str) -> str:
+    value = texts.get(key)
+    if value is None or value != text.printable(value, _LONGEST_TEXT):
+        raise BadTensorFileError(f"{key} is {text.echoed(value)}")
+    return value
+
+
+def _references(texts: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Return names and weights of the references."""
+    try:
+        sources, weights = (
+            parse_json(texts.get(key, ""), _LONGEST_LIST, 1) for key in ("sources", "weights")
+        )
+    except BadJsonError as error:
+        raise BadTensorFileError(f"the list of references is {error}") from None
+    if not isinstance(sources, list) or not all(isinstance(item, str) for item in sources):
+        raise BadTensorFileError("sources are not names")
+    if not isinstance(weights, list) or not all(type(item) in (int, float) and item >= 0 for item in weights):
+        raise BadTensorFileError("weights are not numbers of at least 0")
+    if len(sources) != len(weights) or not sum(weights) > 0:
+        raise BadTensorFileError(f"{len(sources)} references have {len(weights)} weights, or only 0")
+    return tuple(text.name(item) for item in sources), tuple(float(item) for item in weights)
 
 
 def list_identities(folder: str | Path) -> list[str]:

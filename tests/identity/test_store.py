@@ -1,11 +1,16 @@
 """Identities as files: kept exactly, atomically, and never outside of their folder."""
 
+import json
+import os
+import time
+
 import numpy as np
 import pytest
 import torch
+from hifi_portrait.boundary.files import SaveError
 from hifi_portrait.identity.store import check_name, list_identities, load_identity, save_identity
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 
 def test_what_is_saved_is_loaded(identity, tmp_path):
@@ -80,9 +85,29 @@ def test_nothing_is_left_of_a_failed_save(identity, tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr("hifi_portrait.identity.store.save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(SaveError, match=r"cannot save a\.safetensors in .*disk full"):
         save_identity(identity, tmp_path, "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_hold_files_is_named(identity, tmp_path):
+    (tmp_path / "identities").write_text("a file")
+    with pytest.raises(SaveError, match=r"cannot save a\.safetensors in .*identities: ") as caught:
+        save_identity(identity, tmp_path / "identities", "a")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_only_the_owner_reads_biometric_data(identity, tmp_path):
+    assert save_identity(identity, tmp_path, "a").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_length_of_a_name_is_counted_in_bytes(identity, tmp_path):
+    assert save_identity(identity, tmp_path, "写" * 80).is_file()
+    with pytest.raises(ValueError, match="it has 252 bytes, a file's name at most 243"):
+        save_identity(identity, tmp_path, "写" * 84)
+    with pytest.raises(ValueError, match="cannot name an identity"):
+        check_name("写" * 81 + "x")
 
 
 def test_bad_files_are_named(identity, tmp_path):
@@ -115,3 +140,99 @@ def test_bad_files_are_named(identity, tmp_path):
         metadata={"format": "hifi-portrait-identity", "format_version": "1"},
     )
     assert "damaged" in message("part.safetensors")
+
+
+def full(tensors, name, value):
+    return {**tensors, name: torch.full_like(tensors[name], value)}
+
+
+FORGED_TENSORS = {
+    "NaN": lambda t: full(t, "tokens", float("nan")),
+    "infinite": lambda t: full(t, "tokens", float("inf")),
+    "too large for half precision": lambda t: full(t, "detail.tokens", 1e30),
+    "a bias of +infinity": lambda t: full(t, "detail.bias", float("inf")),
+    "tokens of one axis": lambda t: {**t, "tokens": t["tokens"].flatten()},
+    "detail tokens of one axis": lambda t: {**t, "detail.tokens": t["detail.tokens"].flatten()},
+    "fewer coordinates": lambda t: {**t, "detail.coords": t["detail.coords"][:, :10].contiguous()},
+    "coordinates of two": lambda t: {**t, "detail.coords": t["detail.coords"][..., :2].contiguous()},
+    "a texture that is no square": lambda t: {**t, "detail.texture": torch.zeros(1, 4, 16, 8)},
+    "a batch of two": lambda t: {**t, "tokens": t["tokens"].repeat(2, 1, 1)},
+    "an expression of three": lambda t: {**t, "expression": torch.zeros(3)},
+    "an expression of 1000": lambda t: full(t, "expression", 1000.0),
+    "a shape of 1e9": lambda t: full(t, "shape", 1e9),
+    "whole numbers": lambda t: {**t, "tokens": t["tokens"].to(torch.int32)},
+    "complex numbers": lambda t: {**t, "tokens": t["tokens"].to(torch.complex64)},
+    "no tokens": lambda t: {**t, "tokens": torch.zeros(1, 0, 64)},
+    "no embedding": lambda t: {k: v for k, v in t.items() if k != "embedding"},
+}
+FORGED_TEXTS = {
+    "weights are words": {"weights": '["a", "b", "c"]'},
+    "fewer weights": {"weights": "[1]"},
+    "negative weights": {"weights": "[1, -1, 1]"},
+    "weights are zero": {"weights": "[0, 0, 0]"},
+    "weights are true": {"weights": "[true, true, true]"},
+    "an endless weight": {"weights": "[1e999, 1, 1]"},
+    "a weight of 5000 digits": {"weights": "[" + "9" * 5000 + ", 1, 1]"},
+    "weights are NaN": {"weights": "[NaN, 1, 1]"},
+    "deep sources": {"sources": "[" * 100000},
+    "sources are numbers": {"sources": "[1, 2, 3]"},
+    "sources are no list": {"sources": '"a"'},
+    "sources are nothing": {"sources": ""},
+    "a version of 200 kB": {"format_version": "x" * 200000},
+    "a recognizer of 200 kB": {"recognizer": "x" * 200000},
+    "a checkpoint of two lines": {"checkpoint": "a\nb"},
+    "a fingerprint that cannot be shown": {"fingerprint": "\x1b[31m"},
+}
+
+
+@pytest.fixture
+def saved(identity, tmp_path):
+    """Tensors and texts of a good file."""
+    path = save_identity(identity, tmp_path, "good")
+    with safe_open(str(path), "pt") as file:
+        return load_file(path), file.metadata()
+
+
+@pytest.mark.parametrize("kind", [*FORGED_TENSORS, *FORGED_TEXTS])
+def test_forged_files_are_refused_in_one_line(saved, tmp_path, kind):
+    tensors, texts = saved
+    tensors = FORGED_TENSORS[kind](tensors) if kind in FORGED_TENSORS else tensors
+    save_file(tensors, tmp_path / "f.safetensors", metadata={**texts, **FORGED_TEXTS.get(kind, {})})
+    started = time.monotonic()
+    with pytest.raises(ValueError, match=r"^f\.safetensors: .*save the identity again") as caught:
+        load_identity(tmp_path / "f.safetensors")
+    text = str(caught.value)
+    assert len(text) < 300
+    assert text.isprintable()
+    assert time.monotonic() - started < 10
+
+
+def test_a_missing_text_is_named(saved, tmp_path):
+    tensors, texts = saved
+    del texts["fingerprint"]
+    save_file(tensors, tmp_path / "f.safetensors", metadata=texts)
+    with pytest.raises(ValueError, match="fingerprint"):
+        load_identity(tmp_path / "f.safetensors")
+
+
+def test_names_of_pictures_out_of_a_file_can_be_shown(saved, tmp_path):
+    tensors, texts = saved
+    names = ["a\ud800\x1b.jpg", "x" * 10000, "b"]
+    save_file(tensors, tmp_path / "f.safetensors", metadata={**texts, "sources": json.dumps(names)})
+    loaded = load_identity(tmp_path / "f.safetensors")
+    assert loaded.sources[0] == "a\\ud800\\x1b.jpg"
+    assert loaded.describe().replace("\n", "").isprintable()
+    assert len(loaded.describe()) < 400
+
+
+def test_half_precision_is_read(saved, tmp_path):
+    tensors, texts = saved
+    tensors = {name: tensor.half() for name, tensor in tensors.items()}
+    save_file(tensors, tmp_path / "f.safetensors", metadata=texts)
+    assert load_identity(tmp_path / "f.safetensors").shape.dtype == np.float32
+
+
+def test_other_tensors_in_the_file_are_not_read(saved, tmp_path):
+    tensors, texts = saved
+    save_file({**tensors, "extra": torch.zeros(10, dtype=torch.int64)}, tmp_path / "f.safetensors", texts)
+    assert load_identity(tmp_path / "f.safetensors").describe()
