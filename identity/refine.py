@@ -187,19 +187,19 @@ def _fit(faces: list[FaceRecord], weights: np.ndarray, model: FaceModel) -> list
 
 
 def _textures(faces: list[FaceRecord], points: list[np.ndarray], model: FaceModel, size: int) -> Tensor:
-    """Unwrapped heads ``(N, 4, size, size)``: colours in -1..1, and how well each place is seen, 0..1."""
+    """UV textures ``(N, 4, size, size)``: colours in -1..1, and the visibility of each texel, 0..1."""
     surface = HeadSurface.of(model)
     heads = np.stack(
         [
-            surface.unwrap(face.crop, face.mask * 255, moved(shown, face.crop_matrix), size)
+            surface.extract_texture(face.crop, face.mask * 255, moved(shown, face.crop_matrix), size)
             for face, shown in zip(faces, points, strict=True)
         ]
     )
-    return signed_textures(heads)
+    return texture_tensor(heads)
 
 
-def signed_textures(heads: np.ndarray) -> Tensor:
-    """Unwrapped heads ``(..., R, R, 4)`` uint8 as the networks read them, ``(..., 4, R, R)`` float32."""
+def texture_tensor(heads: np.ndarray) -> Tensor:
+    """UV textures ``(..., R, R, 4)`` uint8 as the networks read them, ``(..., 4, R, R)`` float32."""
     tensor = torch.from_numpy(np.moveaxis(heads, -1, -3).astype(np.float32))
     return torch.cat([tensor[..., :3, :, :] / 127.5 - 1, tensor[..., 3:, :, :] / 255], -3)
 

@@ -1,11 +1,11 @@
-"""Canonical coordinates: which place of the unwrapped face each pixel shows."""
+"""Canonical coordinates: UV coordinates of the mean face at each pixel."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .model import FaceModel
-from .raster import place_map, rasterise
+from .raster import rasterise, uv_map
 
 
 def canonical_map(points: np.ndarray, width: int, height: int, model: FaceModel) -> np.ndarray:
@@ -34,7 +34,7 @@ def canonical_map(points: np.ndarray, width: int, height: int, model: FaceModel)
             f"canonical map: needs finite points of shape ({len(model.mean)}, 3), got {points.shape}"
         )
     coverage = rasterise(points, model.triangles, width, height)
-    return place_map(coverage, model.uv, model.triangles, width, height)
+    return uv_map(coverage, model.uv, model.triangles, width, height)
 
 
 def crop_canonical_map(

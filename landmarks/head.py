@@ -1,4 +1,4 @@
-"""The head around the face: a surface that the 72 points carry, and pictures unwrapped onto it. *Ours*.
+"""The head around the face: a surface that the 72 points carry, and its UV texture. *Ours*.
 
 The face's triangles end at jaw, temples and forehead. Hair, ears and neck tell who somebody is too, so a rim
 of two rings is put around them. Its vertices are fixed weighted sums of the 72 points, so that they turn,
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from .model import FaceModel
-from .raster import Coverage, place_map, rasterise
+from .raster import Coverage, rasterise, uv_map
 
 _RIGID = (0, 1, 2, 14, 15, 16, 27, 28, 29, 30, 36, 39, 42, 45, 70, 71)
 """Points that no expression moves much: the head's axes are read from them."""
@@ -34,14 +34,14 @@ _FOREHEAD = (
 )  # fmt: skip
 _RINGS = ((0.35, 0.15, 0.06), (1.0, 0.45, 0.17))
 """Of each ring: how far it lies outside of the outline and behind it (interocular distances), and how far
-outside in the unwrapped head."""
+outside in the UV texture."""
 _CENTRE = np.array([0.0, -0.4])
 _FACE_SHARE = 0.64
-"""Side of the face within the unwrapped head."""
+"""Side of the face within the UV texture."""
 _GRAZING = (0.12, 0.45)
-"""Cosines between surface and line of sight: below the first a place is not seen, from the second it is."""
+"""Cosines between surface and line of sight: below the first a texel is not visible, from the second it is."""
 _HIDDEN = 0.12
-"""How far behind the nearest surface a place may lie and still be seen, interocular distances."""
+"""How far behind the nearest surface a texel may lie and still be visible, interocular distances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class HeadSurface:
     triangles : np.ndarray
         (T, 3), front sides clockwise as seen in a picture.
     uv : np.ndarray
-        (V, 2) in 0..1: place in the unwrapped head.
+        (V, 2) in 0..1: UV coordinates.
     """
 
     weights: np.ndarray
@@ -67,8 +67,8 @@ class HeadSurface:
         """Return the surface for a face model (cached)."""
         return _surface(model)
 
-    def place_map(self, points: np.ndarray, width: int, height: int) -> np.ndarray:
-        """Tell which place of the unwrapped head each pixel shows.
+    def uv_map(self, points: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Return the UV coordinates of the head at each pixel.
 
         Parameters
         ----------
@@ -83,10 +83,12 @@ class HeadSurface:
             (H, W, 3) float32: u, v in 0..1 and head (1 on the head, else all three are 0).
         """
         coverage = rasterise(self.weights @ points, self.triangles, width, height)
-        return place_map(coverage, self.uv, self.triangles, width, height)
+        return uv_map(coverage, self.uv, self.triangles, width, height)
 
-    def unwrap(self, picture: np.ndarray, mask: np.ndarray, points: np.ndarray, size: int) -> np.ndarray:
-        """Spread what a picture shows of a head out on the unwrapped head.
+    def extract_texture(
+        self, picture: np.ndarray, mask: np.ndarray, points: np.ndarray, size: int
+    ) -> np.ndarray:
+        """Sample a picture of a head into its UV texture.
 
         Parameters
         ----------
@@ -102,30 +104,30 @@ class HeadSurface:
         Returns
         -------
         np.ndarray
-            (size, size, 4) uint8: colours, and how well each place is seen; 0 where it is hidden, faces away,
+            (size, size, 4) uint8: colours, and the visibility of each texel; 0 where it is hidden, faces away,
             or lies outside of the picture or of the mask.
         """
         vertices = self.weights @ np.asarray(points, np.float64)
-        coverage = self._unwrapped(size)
+        coverage = self._texels(size)
         facing = _facing(vertices, self.triangles)
-        where = coverage.paint(np.c_[vertices, facing], self.triangles, size, size)
+        where = coverage.interpolate(np.c_[vertices, facing], self.triangles, size, size)
         x, y = where[..., 0] - 0.5, where[..., 1] - 0.5
 
-        def look_up(values: np.ndarray, interpolation: int) -> np.ndarray:
+        def sample(values: np.ndarray, interpolation: int) -> np.ndarray:
             return cv2.remap(values, x, y, interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
 
         height, width = picture.shape[:2]
         depth = np.full((height, width), -np.inf, np.float32)
         front = rasterise(vertices, self.triangles, width, height)
-        z = front.paint(vertices[:, 2:], self.triangles, width, height)[..., 0]
+        z = front.interpolate(vertices[:, 2:], self.triangles, width, height)[..., 0]
         depth.ravel()[front.pixel] = z.ravel()[front.pixel]
         unit = float(np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0)))
-        nearest = look_up(depth, cv2.INTER_NEAREST)
-        seen = where[..., 3] * (where[..., 2] >= nearest - _HIDDEN * unit)
-        seen = seen * look_up(np.asarray(mask, np.float32), cv2.INTER_LINEAR)
-        return np.dstack([look_up(picture, cv2.INTER_LINEAR), seen.clip(0, 255).round().astype(np.uint8)])
+        nearest = sample(depth, cv2.INTER_NEAREST)
+        visible = where[..., 3] * (where[..., 2] >= nearest - _HIDDEN * unit)
+        visible = visible * sample(np.asarray(mask, np.float32), cv2.INTER_LINEAR)
+        return np.dstack([sample(picture, cv2.INTER_LINEAR), visible.clip(0, 255).round().astype(np.uint8)])
 
-    def _unwrapped(self, size: int) -> Coverage:
+    def _texels(self, size: int) -> Coverage:
         if size not in self._coverages:
             flat = np.c_[self.uv * size, np.zeros(len(self.uv))]
             self._coverages[size] = rasterise(flat, self.triangles, size, size)
@@ -169,10 +171,10 @@ def _surface(model: FaceModel) -> HeadSurface:
         for vertex in _OUTLINE:
             direction = weights[vertex] @ model.mean[:, :2] - _CENTRE
             direction = np.append(direction / np.linalg.norm(direction) * outwards, -behind)
-            place = uv[vertex] - 0.5
+            offset = uv[vertex] - 0.5
             ring.append(len(weights))
             weights.append(weights[vertex] + direction @ axes)
-            uv.append(np.clip(uv[vertex] + outside * place / np.linalg.norm(place), 0.005, 0.995))
+            uv.append(np.clip(uv[vertex] + outside * offset / np.linalg.norm(offset), 0.005, 0.995))
         rings.append(ring)
 
     triangles = [

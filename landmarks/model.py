@@ -42,7 +42,7 @@ class FaceModel:
     triangles : np.ndarray
         (T, 3) int64, front sides clockwise as seen in a picture (y down).
     uv : np.ndarray
-        (72, 2) float64 in 0..1: place in the unwrapped mean face.
+        (72, 2) float64 in 0..1: UV coordinates on the mean face.
     provenance : str
         Where the numbers come from, and their licence.
     facemesh_offset : np.ndarray

@@ -17,7 +17,7 @@ class Coverage(NamedTuple):
     weights: np.ndarray
     """(P, 3) float32 share of each corner."""
 
-    def paint(self, values: np.ndarray, triangles: np.ndarray, width: int, height: int) -> np.ndarray:
+    def interpolate(self, values: np.ndarray, triangles: np.ndarray, width: int, height: int) -> np.ndarray:
         """Interpolate what the corners have, linearly within a triangle in the picture.
 
         Parameters
@@ -111,11 +111,9 @@ def rasterise(points: np.ndarray, triangles: np.ndarray, width: int, height: int
     return Coverage(pixel, kept[owner[inside]], weights)
 
 
-def place_map(
-    coverage: Coverage, uv: np.ndarray, triangles: np.ndarray, width: int, height: int
-) -> np.ndarray:
+def uv_map(coverage: Coverage, uv: np.ndarray, triangles: np.ndarray, width: int, height: int) -> np.ndarray:
     """(H, W, 3) float32: u, v in 0..1 of what each pixel shows, and 1 there; else all three are 0."""
     result = np.zeros((height * width, 3), np.float32)
-    result[..., :2] = np.clip(coverage.paint(uv, triangles, width, height), 0, 1).reshape(-1, 2)
+    result[..., :2] = np.clip(coverage.interpolate(uv, triangles, width, height), 0, 1).reshape(-1, 2)
     result[coverage.pixel, 2] = 1.0
     return result.reshape(height, width, 3)

@@ -2,6 +2,14 @@
 
 from .config import HiFiNetConfig
 from .portrait import HiFiPortrait, build
-from .tokens import DetailTokens, FaceBatch, HiFiNetResiduals
+from .tokens import DetailTokens, FaceBatch, HiFiNetResiduals, TargetMaps
 
-__all__ = ["DetailTokens", "FaceBatch", "HiFiNetConfig", "HiFiNetResiduals", "HiFiPortrait", "build"]
+__all__ = [
+    "DetailTokens",
+    "FaceBatch",
+    "HiFiNetConfig",
+    "HiFiNetResiduals",
+    "HiFiPortrait",
+    "TargetMaps",
+    "build",
+]

@@ -25,10 +25,42 @@ from .config import HiFiNetConfig
 from .portrait import HiFiPortrait
 
 FORMAT = "hifi-portrait"
-VERSION = 1
+VERSION = 2
 
 Upgrade = Callable[[dict[str, str], dict[str, Tensor]], tuple[dict[str, str], dict[str, Tensor]]]
-UPGRADES: dict[int, Upgrade] = {}
+
+_CONFIG_KEYS_OF_1 = {"pull_gain": "x0_guidance_gain"}
+_WEIGHTS_OF_1 = {
+    "hifi_net.texture_embedding.to_draft.": "hifi_net.texture_embedding.to_coarse_x0.",
+    "hifi_net.texture_embedding.to_pull.": "hifi_net.texture_embedding.to_guidance.",
+    "refiner.detail.place.": "refiner.detail.uv_in.",
+    ".fusion.place_q.": ".fusion.uv_query.",
+    ".fusion.place_k.": ".fusion.uv_key.",
+}
+
+
+def _from_version_1(
+    texts: dict[str, str], state: dict[str, Tensor]
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Rename what version 2 calls by the field's own terms; nothing else differs, and the id stays."""
+    try:
+        config = json.loads(texts.get("config", ""))
+    except ValueError:
+        return texts, state  # reported when the configuration is read
+    if isinstance(config, dict):
+        renamed = {_CONFIG_KEYS_OF_1.get(key, key): value for key, value in config.items()}
+        texts = {**texts, "config": json.dumps(renamed, sort_keys=True)}
+    return texts, {renamed_weight(name): tensor for name, tensor in state.items()}
+
+
+def renamed_weight(name: str) -> str:
+    """Return what a weight of format version 1 is called in version 2."""
+    for old, new in _WEIGHTS_OF_1.items():
+        name = name.replace(old, new)
+    return name
+
+
+UPGRADES: dict[int, Upgrade] = {1: _from_version_1}
 """For each former version n, what turns metadata and weights of version n into those of n + 1."""
 
 _SHOWN = 4

@@ -36,7 +36,7 @@ class HiFiNetConfig:
     latent_channels: int = 4
     hint_channels: int = 3
     hint_widths: tuple[int, ...] = (16, 32, 96, 256)
-    """Widths of the drawing's encoder; each step after the first halves the size: three make 8 x."""
+    """Widths of the drawing's encoder; each step after the first halves the size, down to the latents'."""
     block_out_channels: tuple[int, ...] = (320, 640, 1280)
     layers_per_block: int = 2
     transformer_depth: tuple[int, ...] = (0, 2, 10)
@@ -79,15 +79,15 @@ class HiFiNetConfig:
     face_queries: int = 16
     """Queries with which each face is read before the faces look at each other."""
 
-    # Unwrapped heads ----------------------------------------------------------------------------------------
+    # UV textures --------------------------------------------------------------------------------------------
     texture_size: int = 0
-    """Side of the unwrapped head, px; 0: references are read as tokens alone. Needs detail tokens."""
+    """Side of the UV texture of a head, px; 0: references are read as tokens alone. Needs detail tokens."""
     texture_widths: tuple[int, int] = (16, 32)
-    """Widths of the network that tells which reference to believe."""
+    """Widths of the network that estimates the confidence of each reference."""
     texture_encoder_width: int = 96
-    """Width of the encoder of the head as it is laid on the target."""
-    pull_gain: float = 1.0
-    """Factor on the logits of the draft's pull on the head; chosen after training."""
+    """Width of the encoder of the texture as it is warped onto the target."""
+    x0_guidance_gain: float = 1.0
+    """Factor on the logits of the x0 guidance weight on the head; chosen after training."""
 
     # Alignment ----------------------------------------------------------------------------------------------
     fusion_levels: tuple[bool, ...] = (True, True, True)
@@ -187,6 +187,15 @@ class HiFiNetConfig:
     def vector_dim(self) -> int:
         """Length of ``y``: pooled text and the embeddings of picture sizes."""
         return self.pooled_dim + SIZE_EMBEDDINGS * self.size_embedding_dim
+
+    @property
+    def latent_downscale(self) -> int:
+        """Pixels of the picture per latent pixel, along each side.
+
+        The drawing's encoder brings pictures to the size of the latents, so its depth tells; `patching.apply`
+        compares it with what the host's latent format says. Nothing else in the project states the factor.
+        """
+        return 2 ** (len(self.hint_widths) - 1)
 
     @property
     def coordinate_dim(self) -> int:

@@ -1,4 +1,4 @@
-"""Fusion attention: target pixels look up the same place of the face in all references. *Ours*.
+"""Fusion attention: target pixels read the tokens with their UV coordinates in all references. *Ours*.
 
 The paper has attention-based fusion layers and alignment layers and says no more. Here both are one
 attention: queries carry the canonical coordinates of the target's landmarks, keys those of the references.
@@ -24,17 +24,17 @@ class FusionKeys:
     values: Tensor
     """``(B, 1 + M, dim)``."""
     queries: Tensor
-    """``(B, L, dim)``: the position part of the queries."""
+    """``(B, L, dim)``: the part of the queries that comes from UV coordinates."""
     bias: Tensor
     """``(B, 1 + M)``."""
 
 
 class FusionAttention(nn.Module):
-    """Attention of ``dim``-wide pixels to detail tokens, by content and by place on the face.
+    """Attention of ``dim``-wide pixels to detail tokens, by content and by UV coordinates.
 
     A null token, whose value is zero, takes the attention of pixels that no token suits: background stays as
     it is. The output projection starts at zero and has no bias, so that an untrained layer changes nothing.
-    The position parts of queries and keys start equal: the layer starts as a soft look-up of the same place.
+    The UV parts of queries and keys start equal: the layer starts as a soft look-up at the same coordinates.
 
     Parameters
     ----------
@@ -54,28 +54,28 @@ class FusionAttention(nn.Module):
         self.to_q = layers.linear(dim, dim, bias=False)
         self.to_k = layers.linear(detail_dim, dim, bias=False)
         self.to_v = layers.linear(detail_dim, dim, bias=False)
-        self.place_q = layers.linear(coordinate_dim, dim, bias=False)
-        self.place_k = layers.linear(coordinate_dim, dim, bias=False)
+        self.uv_query = layers.linear(coordinate_dim, dim, bias=False)
+        self.uv_key = layers.linear(coordinate_dim, dim, bias=False)
         self.null_key = layers.parameter(1, 1, dim)
         self.to_out = layers.linear(dim, dim, bias=False, zero=True)
 
     def reset_own(self, generator: torch.Generator) -> None:
-        """Fill the position parts and the null token's key."""
-        weight = self.place_q.weight
+        """Fill the UV parts and the null token's key."""
+        weight = self.uv_query.weight
         assert isinstance(weight, Tensor)
         dim, features = weight.shape
         head = dim // self.heads
-        # A place's logit with itself is then about 6 above that with a far place.
+        # The logit of equal coordinates is then about 6 above that of distant ones.
         deviation = math.sqrt(6.0 * math.sqrt(head) / (head * features / 2))
-        place = torch.randn(dim, features, generator=generator) * deviation
-        weight.copy_(place)
-        key_weight = self.place_k.weight
+        start = torch.randn(dim, features, generator=generator) * deviation
+        weight.copy_(start)
+        key_weight = self.uv_key.weight
         assert isinstance(key_weight, Tensor)
-        key_weight.copy_(place)
+        key_weight.copy_(start)
         self.null_key.zero_()
 
     def prepare(
-        self, detail: Tensor, token_places: Tensor, bias: Tensor, target_places: Tensor
+        self, detail: Tensor, token_features: Tensor, bias: Tensor, target_features: Tensor
     ) -> FusionKeys:
         """Compute what does not change over the steps of sampling.
 
@@ -83,19 +83,19 @@ class FusionAttention(nn.Module):
         ----------
         detail
             ``(B, M, detail_dim)``.
-        token_places, target_places
+        token_features, target_features
             ``(B, M, coordinate_dim)`` and ``(B, L, coordinate_dim)``, from `coordinate_features`.
         bias
             ``(B, M)`` log weights.
         """
         tokens = self.norm_detail(detail)
-        keys = self.to_k(tokens) + self.place_k(token_places.to(tokens.dtype))
+        keys = self.to_k(tokens) + self.uv_key(token_features.to(tokens.dtype))
         values = self.to_v(tokens)
         null = self.null_key.to(keys).expand(len(keys), -1, -1)
         return FusionKeys(
             keys=torch.cat([null, keys], 1),
             values=torch.cat([torch.zeros_like(null), values], 1),
-            queries=self.place_q(target_places.to(tokens.dtype)),
+            queries=self.uv_query(target_features.to(tokens.dtype)),
             bias=torch.cat([bias.new_zeros(len(bias), 1), bias], 1),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,10 +23,12 @@ from .layers import (
     shrink_coordinates,
     sinusoids,
 )
-from .texture import Draft, TextureEncoder
-from .tokens import DetailTokens, HiFiNetResiduals
+from .texture import CoarseX0, TextureEncoder
+from .tokens import DetailTokens, HiFiNetResiduals, TargetMaps
 
 KeysValues = tuple[Tensor, Tensor]
+BlockKeys = tuple[KeysValues, FusionKeys | None]
+"""What one transformer block attends to: identity tokens, and detail tokens where it has fusion."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,9 @@ class Prepared:
     hint: Tensor
     """``(B, C0, h, w)``: the encoded landmark drawing."""
     texture: Tensor | None
-    """``(B, C0, h, w)``: the person's head, laid on the landmarks and encoded; None: there is none."""
-    draft: Draft | None
-    """What the latents are expected to be; None: there is no texture."""
+    """``(B, C0, h, w)``: the UV texture, warped onto the landmarks and encoded; None: there is none."""
+    coarse_x0: CoarseX0 | None
+    """Coarse prediction of the clean latents; None: there is no texture."""
     identity: tuple[KeysValues, ...]
     """Keys and values of the identity tokens, one pair for each transformer block."""
     fusion: tuple[FusionKeys | None, ...]
@@ -90,14 +93,12 @@ class Transformer(nn.Module):
         )
         self.proj_out = layers.linear(dim, dim)
 
-    def forward(
-        self, x: Tensor, identity: list[KeysValues], fusion: list[FusionKeys | None], scale: float
-    ) -> Tensor:
-        """Take one entry from the front of ``identity`` and ``fusion`` for each block."""
+    def forward(self, x: Tensor, blocks: Sequence[BlockKeys], scale: float) -> Tensor:
+        """Return a map of the same size; ``blocks`` has one entry for each transformer block."""
         height, width = x.shape[-2:]
         y = self.proj_in(self.norm(x).flatten(2).transpose(1, 2))
-        for block in self.transformer_blocks:
-            y = block(y, identity.pop(0), fusion.pop(0), scale)
+        for block, keys in zip(self.transformer_blocks, blocks, strict=True):
+            y = block(y, *keys, scale)
         return x + self.proj_out(y).transpose(1, 2).unflatten(2, (height, width))
 
 
@@ -121,6 +122,8 @@ class DownBlock(nn.Module):
         widths = config.block_out_channels
         dim, before = widths[level], widths[max(level - 1, 0)]
         depth, count = config.transformer_depth[level], config.layers_per_block
+        self.depth = depth
+        """Transformer blocks in each attention; 0: the level has none."""
         self.resnets = nn.ModuleList(
             [
                 ResnetBlock(before if i == 0 else dim, dim, 4 * widths[0], config.norm_groups, layers)
@@ -135,20 +138,23 @@ class DownBlock(nn.Module):
         if level < len(widths) - 1:
             self.downsamplers = nn.ModuleList([Downsampler(dim, layers)])
 
+    @property
+    def transformer_count(self) -> int:
+        """Number of transformer blocks of the level."""
+        return self.depth * len(self.resnets)
+
     def forward(
-        self,
-        x: Tensor,
-        time: Tensor,
-        identity: list[KeysValues],
-        fusion: list[FusionKeys | None],
-        scale: float,
+        self, x: Tensor, time: Tensor, blocks: Sequence[BlockKeys], scale: float
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the level's output and the outputs of its layers."""
+        """Return the level's output and the outputs of its layers.
+
+        ``blocks`` has one entry for each of the level's `transformer_count` blocks.
+        """
         skips = []
         for i, resnet in enumerate(self.resnets):
             x = resnet(x, time)
-            if hasattr(self, "attentions"):
-                x = self.attentions[i](x, identity, fusion, scale)
+            if self.depth:
+                x = self.attentions[i](x, blocks[i * self.depth : (i + 1) * self.depth], scale)
             skips.append(x)
         if hasattr(self, "downsamplers"):
             x = self.downsamplers[0](x)
@@ -169,22 +175,15 @@ class MidBlock(nn.Module):
             [ResnetBlock(dim, dim, time_dim, config.norm_groups, layers) for _ in range(2)]
         )
 
-    def forward(
-        self,
-        x: Tensor,
-        time: Tensor,
-        identity: list[KeysValues],
-        fusion: list[FusionKeys | None],
-        scale: float,
-    ) -> Tensor:
-        """Return a map of the same size."""
+    def forward(self, x: Tensor, time: Tensor, blocks: Sequence[BlockKeys], scale: float) -> Tensor:
+        """Return a map of the same size; ``blocks`` has one entry for each transformer block."""
         x = self.resnets[0](x, time)
-        x = self.attentions[0](x, identity, fusion, scale)
+        x = self.attentions[0](x, blocks, scale)
         return self.resnets[1](x, time)
 
 
 class HintEncoder(nn.Module):
-    """Encodes the landmark drawing, ``(B, 3, 8h, 8w)`` to ``(B, C0, h, w)``; names of ControlNet."""
+    """Encodes the landmark drawing, ``(B, 3, H, W)`` to ``(B, C0, h, w)``; names of ControlNet."""
 
     def __init__(self, config: HiFiNetConfig, layers: Layers) -> None:
         super().__init__()
@@ -258,54 +257,59 @@ class HiFiNet(nn.Module):
                 found += [(level, cast(TransformerBlock, b)) for b in attention.transformer_blocks]
         return found
 
-    def prepare(
-        self,
-        hint: Tensor,
-        context: Tensor,
-        coords: Tensor | None = None,
-        detail: DetailTokens | None = None,
-        places: Tensor | None = None,
-    ) -> Prepared:
+    def prepare(self, target: TargetMaps, context: Tensor, detail: DetailTokens | None = None) -> Prepared:
         """Compute what is constant over the steps of sampling.
 
         Parameters
         ----------
-        hint
-            ``(B, 3, 8h, 8w)`` landmark drawing, 0..1.
+        target
+            Drawing and coordinates of the target, batch B.
         context
             ``(B, K, context_dim)`` identity tokens.
-        coords
-            ``(B, 3, h, w)`` canonical map of the target; needed with ``detail``.
         detail
             Detail tokens of all faces, batch B or 1; None or no tokens: no fusion.
-        places
-            ``(B, 3, 8h, 8w)`` place of the unwrapped head at each pixel of the target; needed with a texture.
+
+        Raises
+        ------
+        ValueError
+            ``target`` lacks the coordinates that detail tokens or a UV texture need.
         """
-        encoded = self.controlnet_cond_embedding(hint)
+        encoded = self.controlnet_cond_embedding(target.hint)
         blocks = self.transformer_blocks()
         identity = tuple(block.attn2.keys_values(context) for _, block in blocks)
-        fusion: list[FusionKeys | None] = [None] * len(blocks)
+        fusion: tuple[FusionKeys | None, ...] = (None,) * len(blocks)
         if detail is not None and detail.tokens.shape[1]:
-            if coords is None:
+            if target.coords is None:
                 raise ValueError("HiFi-Net: fusion needs the canonical map of the target (coords)")
-            octaves = self.config.coordinate_frequencies
-            token_places = coordinate_features(detail.coords, octaves)
-            tokens = detail.tokens.to(encoded.dtype)
-            by_level: dict[int, Tensor] = {}
-            for i, (level, block) in enumerate(blocks):
-                if block.fusion is None:
-                    continue
-                if level not in by_level:
-                    size = [_halved(n, level) for n in encoded.shape[-2:]]
-                    small = shrink_coordinates(coords, *size).flatten(2).transpose(1, 2)
-                    by_level[level] = coordinate_features(small, octaves)
-                fusion[i] = block.fusion.prepare(tokens, token_places, detail.bias, by_level[level])
-        texture, drafted = None, None
+            fusion = self._fusion_keys(detail, target.coords, encoded)
+        texture, coarse_x0 = None, None
         if self.texture_embedding is not None and detail is not None and detail.texture is not None:
-            if places is None:
-                raise ValueError("HiFi-Net: a texture needs the map of the target's head (places)")
-            texture, drafted = self.texture_embedding(detail.texture.to(encoded.dtype), places, hint)
-        return Prepared(encoded, texture, drafted, identity, tuple(fusion))
+            if target.uv_map is None:
+                raise ValueError("HiFi-Net: a UV texture needs the UV coordinates of the target (uv_map)")
+            texture, coarse_x0 = self.texture_embedding(
+                detail.texture.to(encoded.dtype), target.uv_map, target.hint
+            )
+        return Prepared(encoded, texture, coarse_x0, identity, fusion)
+
+    def _fusion_keys(
+        self, detail: DetailTokens, coords: Tensor, encoded: Tensor
+    ) -> tuple[FusionKeys | None, ...]:
+        """Return keys and values of the detail tokens for each transformer block that has fusion."""
+        octaves = self.config.coordinate_frequencies
+        token_features = coordinate_features(detail.coords, octaves)
+        tokens = detail.tokens.to(encoded.dtype)
+        by_level: dict[int, Tensor] = {}
+        keys: list[FusionKeys | None] = []
+        for level, block in self.transformer_blocks():
+            if block.fusion is None:
+                keys.append(None)
+                continue
+            if level not in by_level:
+                size = [_halved(n, level) for n in encoded.shape[-2:]]
+                small = shrink_coordinates(coords, *size).flatten(2).transpose(1, 2)
+                by_level[level] = coordinate_features(small, octaves)
+            keys.append(block.fusion.prepare(tokens, token_features, detail.bias, by_level[level]))
+        return tuple(keys)
 
     def step(
         self, x: Tensor, timesteps: Tensor, y: Tensor, prepared: Prepared, fusion_scale: float = 1.0
@@ -330,30 +334,30 @@ class HiFiNet(nn.Module):
         h = self.conv_in(x) + prepared.hint
         if prepared.texture is not None and fusion_scale != 0.0:
             h = h + prepared.texture * fusion_scale
-        identity, fusion = list(prepared.identity), list(prepared.fusion)
-        skips = [h]
+        keys = tuple(zip(prepared.identity, prepared.fusion, strict=True))
+        skips, first = [h], 0
         for block in self.down_blocks:
-            h, more = block(h, time, identity, fusion, fusion_scale)
+            last = first + block.transformer_count
+            h, more = block(h, time, keys[first:last], fusion_scale)
             skips += more
-        h = self.mid_block(h, time, identity, fusion, fusion_scale)
+            first = last
+        h = self.mid_block(h, time, keys[first:], fusion_scale)
         down = tuple(conv(s) for conv, s in zip(self.controlnet_down_blocks, skips, strict=True))
         return HiFiNetResiduals(down, self.controlnet_mid_block(h))
 
     def forward(
         self,
         x: Tensor,
-        hint: Tensor,
         timesteps: Tensor,
-        context: Tensor,
         y: Tensor,
-        coords: Tensor | None = None,
+        target: TargetMaps,
+        context: Tensor,
         detail: DetailTokens | None = None,
         fusion_scale: float = 1.0,
-        places: Tensor | None = None,
     ) -> HiFiNetResiduals:
         """`prepare` and `step` in one; parameters as there."""
         wanted = detail if fusion_scale != 0.0 else None
-        return self.step(x, timesteps, y, self.prepare(hint, context, coords, wanted, places), fusion_scale)
+        return self.step(x, timesteps, y, self.prepare(target, context, wanted), fusion_scale)
 
 
 def _halved(n: int, times: int) -> int:

@@ -105,15 +105,15 @@ class CropEncoder(nn.Module):
     def forward(self, crops: Tensor, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Return tokens, finer level first, and the coordinates of each."""
         x = torch.cat([crops, coords.to(crops.dtype)], 1)
-        tokens, places = [], []
+        tokens, positions = [], []
         for level, (stem, norm, conv) in enumerate(zip(self.stem, self.norms, self.convs, strict=True)):
             x = F.silu(stem(x))
             x = x + conv(F.silu(norm(x)))
             if level in self.levels:
                 tokens.append(self.out[self.levels.index(level)](x.flatten(2).transpose(1, 2)))
                 small = shrink_coordinates(coords, *x.shape[-2:])
-                places.append(small.flatten(2).transpose(1, 2))
-        return torch.cat(tokens, 1), torch.cat(places, 1)
+                positions.append(small.flatten(2).transpose(1, 2))
+        return torch.cat(tokens, 1), torch.cat(positions, 1)
 
 
 class ReadBlock(nn.Module):
@@ -149,7 +149,7 @@ class DetailReader(nn.Module):
         dim, head = config.detail_channels, config.refiner_head_channels
         self.frequencies = config.coordinate_frequencies
         self.encoder = CropEncoder(config, layers)
-        self.place = layers.linear(config.coordinate_dim, dim)
+        self.uv_in = layers.linear(config.coordinate_dim, dim)
         self.global_in = layers.linear(config.embedding_dim, dim)
         self.clip_in = layers.linear(config.clip_dim, dim) if config.clip_dim else None
         self.face_queries = layers.parameter(1, config.face_queries, dim)
@@ -178,12 +178,14 @@ class DetailReader(nn.Module):
             ``(B, N)`` log share of each face.
         """
         batch, count = bias.shape
-        tokens, places = self.encoder(faces.crops.flatten(0, 1), faces.coords.flatten(0, 1))
+        tokens, positions = self.encoder(faces.crops.flatten(0, 1), faces.coords.flatten(0, 1))
         if self.clip_in is not None and faces.clip_hidden is not None:
             hidden = self.clip_in(faces.clip_hidden.flatten(0, 1).to(tokens.dtype))
             tokens = torch.cat([tokens, hidden], 1)
-            places = torch.cat([places, _clip_places(faces.coords.flatten(0, 1), hidden.shape[1])], 1)
-        tokens = tokens + self.place(coordinate_features(places, self.frequencies).to(tokens.dtype))
+            positions = torch.cat(
+                [positions, _clip_coordinates(faces.coords.flatten(0, 1), hidden.shape[1])], 1
+            )
+        tokens = tokens + self.uv_in(coordinate_features(positions, self.frequencies).to(tokens.dtype))
         whole = self.global_in(faces.embeddings.flatten(0, 1).to(tokens.dtype))[:, None]
 
         queries = self.face_queries.to(tokens).expand(batch * count, -1, -1)
@@ -199,8 +201,8 @@ class DetailReader(nn.Module):
         tokens = tokens.unflatten(0, (batch, count)).flatten(1, 2)
         for block in self.read_person:
             tokens = block(tokens, person)
-        places = places.unflatten(0, (batch, count)).flatten(1, 2)
-        detail = DetailTokens(tokens, places, bias.repeat_interleave(per_face, 1))
+        positions = positions.unflatten(0, (batch, count)).flatten(1, 2)
+        detail = DetailTokens(tokens, positions, bias.repeat_interleave(per_face, 1))
         return self.to_identity(person), detail
 
 
@@ -265,7 +267,7 @@ def _groups(channels: int) -> int:
     return math.gcd(channels, 8)
 
 
-def _clip_places(coords: Tensor, tokens: int) -> Tensor:
+def _clip_coordinates(coords: Tensor, tokens: int) -> Tensor:
     side = math.isqrt(tokens - 1)
     small = shrink_coordinates(coords, side, side).flatten(2).transpose(1, 2)
     return torch.cat([small.new_zeros(len(small), 1, 3), small], 1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,8 +30,8 @@ class FaceBatch:
     clip_hidden: Tensor | None = None
     """``(N, 257, d)`` hidden states of the CLIP image encoder, class token first."""
     textures: Tensor | None = None
-    """``(N, 4, R, R)``, R = ``config.texture_size``: each head unwrapped; colours in -1..1, and how well each
-    place is seen, 0..1."""
+    """``(N, 4, R, R)``, R = ``config.texture_size``: the UV texture of each head; colours in -1..1, and the
+    visibility of each texel, 0..1."""
 
     def batched(self) -> FaceBatch:
         """Return the same with a batch dimension of persons: ``(B, N, ...)``."""
@@ -61,7 +62,7 @@ class DetailTokens:
     bias: Tensor
     """``(B, M)`` float32: log of the face's share of all weights; -inf: not there."""
     texture: Tensor | None = None
-    """``(B, 4, R, R)``: the fused unwrapped head, colours and certainty; see ``texture.py``."""
+    """``(B, 4, R, R)``: the fused UV texture, colours times confidence, and confidence; see ``texture.py``."""
 
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> DetailTokens:
         """Return the same on another device; coordinates and bias keep their precision."""
@@ -78,6 +79,61 @@ class DetailTokens:
         """Return no tokens at all, for networks without detail tokens."""
         zeros = torch.zeros(batch, 0, 0) if like is None else like.new_zeros(batch, 0, 0)
         return cls(zeros, zeros.new_zeros(batch, 0, 3), zeros.new_zeros(batch, 0))
+
+
+@dataclass(frozen=True)
+class TargetMaps:
+    """What HiFi-Net sees of the landmarks of B targets; made from ``landmarks.target_maps`` alone.
+
+    ``H, W`` is the size of the picture in px, ``h, w`` that of the latents.
+    """
+
+    hint: Tensor
+    """``(B, 3, H, W)`` landmark drawing in 0..1."""
+    coords: Tensor | None = None
+    """``(B, 3, h, w)``: canonical u, v in 0..1 and face flag; needed with detail tokens."""
+    uv_map: Tensor | None = None
+    """``(B, 3, H, W)``: UV coordinates of the head in 0..1 and head flag; needed with a UV texture."""
+
+    def __len__(self) -> int:
+        """Return the number of targets."""
+        return len(self.hint)
+
+    def __getitem__(self, rows: slice) -> TargetMaps:
+        """Return the same of some targets."""
+        return self.each(lambda tensor: tensor[rows])
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> TargetMaps:
+        """Return the same with every tensor changed, such as cast or moved."""
+        return TargetMaps(
+            change(self.hint),
+            None if self.coords is None else change(self.coords),
+            None if self.uv_map is None else change(self.uv_map),
+        )
+
+    @classmethod
+    def from_arrays(
+        cls, hint: np.ndarray, coords: np.ndarray | None = None, uv_map: np.ndarray | None = None
+    ) -> TargetMaps:
+        """Take channels-last arrays as ``landmarks.target_maps`` makes them.
+
+        Parameters
+        ----------
+        hint
+            ``(B, H, W, 3)`` uint8.
+        coords
+            ``(B, h, w, 3)`` float: u, v and face flag.
+        uv_map
+            ``(B, H, W, 3)`` float: u, v and head flag.
+        """
+
+        def channels_first(array: np.ndarray | None) -> Tensor | None:
+            if array is None:
+                return None
+            return torch.from_numpy(array.astype(np.float32)).movedim(-1, 1).contiguous()
+
+        drawing = torch.from_numpy(np.ascontiguousarray(hint)).movedim(-1, 1).contiguous()
+        return cls(drawing.to(torch.float32) / 255.0, channels_first(coords), channels_first(uv_map))
 
 
 @dataclass(frozen=True)

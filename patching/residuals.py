@@ -67,8 +67,8 @@ def _accumulate(
     return total
 
 
-def pull_to_drafts(call: Call, x: Tensor, prediction: Tensor) -> Tensor:
-    """Return the base's prediction, pulled towards the drafts of all of the call's jobs.
+def guide_to_coarse_x0(call: Call, x: Tensor, prediction: Tensor) -> Tensor:
+    """Return the base's prediction, guided towards the coarse x0 of each of the call's jobs.
 
     Parameters
     ----------
@@ -79,18 +79,18 @@ def pull_to_drafts(call: Call, x: Tensor, prediction: Tensor) -> Tensor:
     """
     alpha = (1 + call.sigma**2) ** -0.5
     for job in call.jobs:
-        draft = job.prepared.draft
-        if draft is None or job.pull == 0.0 or call.kind == "other":
+        coarse_x0 = job.prepared.coarse_x0
+        if coarse_x0 is None or job.guidance == 0.0 or call.kind == "other":
             continue
         rows = slice(None) if job.rows is None else job.rows
         part = prediction[rows]
         channels = part.shape[1]
-        strength: Tensor | float = job.pull
+        strength: Tensor | float = job.guidance
         if job.masks is not None:
-            strength = job.masks.at(*part.shape[-2:]).to(part.dtype) * job.pull
-        pulled = draft.pull_on(part, x[rows, :channels], alpha, call.sigma * alpha, call.kind, strength)
+            strength = job.masks.at(*part.shape[-2:]).to(part.dtype) * job.guidance
+        guided = coarse_x0.guide(part, x[rows, :channels], alpha, call.sigma * alpha, call.kind, strength)
         prediction = prediction.clone()
-        prediction[rows] = pulled.to(prediction.dtype)
+        prediction[rows] = guided.to(prediction.dtype)
     return prediction
 
 

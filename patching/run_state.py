@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 
 from .blocks import AttentionLayer, UNetLayout
-from .landmark_maps import LATENT_SCALE, canvas_warning, landmark_maps
 from .masks import fit_mask, row_masks, scale_rows
 from .patch import HiFiPatch
 from .regions import Region
 from .schedule import Schedule
+from .target_maps import canvas_warning, picture_maps, row_maps
 
 if TYPE_CHECKING:
     from ..models.hifi_net import Prepared
-    from ..models.tokens import DetailTokens
+    from ..models.tokens import DetailTokens, TargetMaps
 
 RUN_KEY = "hifi_portrait_run"
 """Where the `RunState` lies in ``transformer_options``."""
@@ -109,8 +109,8 @@ class ResidualJob:
     fusion: float
     gains: tuple[float, ...]
     """Factor on each down residual, then on the middle one."""
-    pull: float
-    """Factor on the pull of the draft."""
+    guidance: float
+    """Factor on the x0 guidance weight."""
     masks: MaskPyramid | None
 
 
@@ -220,10 +220,10 @@ class RunState:
             if patch.residuals_wanted:
                 jobs += self._jobs(patch, rows, size, gain, device, dtype)
         kind = prediction_kind(model_sampling)
-        if kind == "other" and any(job.prepared.draft is not None for job in jobs):
+        if kind == "other" and any(job.prepared.coarse_x0 is not None for job in jobs):
             self.warn_once(
-                "Apply HiFi-Net: this MODEL predicts neither noise nor v; it is not pulled towards the draft "
-                "of the references"
+                "Apply HiFi-Net: this MODEL predicts neither noise nor v; the coarse x0 of the "
+                "references does not guide it"
             )
         return Call(sigma, kind, injections, tuple(jobs), block_replacements)
 
@@ -313,7 +313,7 @@ class RunState:
                 prepared = self._prepared(patch, scale != 0.0, seen, size, device, dtype)
                 masks = self._masks(patch, rows, members, size, device)
                 row_index = _row_index(members, len(rows), device)
-                # The draft goes with the finest residual: both act on the base's last block.
+                # x0 guidance goes with the finest residual: both act on the base's last block.
                 jobs.append(ResidualJob(patch, row_index, prepared, scale, gains, scale * gains[0], masks))
         return jobs
 
@@ -340,16 +340,15 @@ class RunState:
         config = patch.hifi_net.config
         textured = fuse and bool(config.texture_size) and patch.identity.detail.texture is not None
 
-        def maps(index: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        def maps(index: int) -> TargetMaps:
             self.map_computations += 1
-            warning = canvas_warning(landmarks, size[1] * LATENT_SCALE, size[0] * LATENT_SCALE)
+            scale = config.latent_downscale
+            warning = canvas_warning(landmarks, size[1] * scale, size[0] * scale)
             if warning:
                 self.warn_once(warning)
-            hint, coordinates, places = landmark_maps(
-                landmarks, index, *size, config.landmark_style, textured
-            )
+            made = picture_maps(landmarks, index, size, config, textured)
             # Kept off the device: a long video has many.
-            return hint.to(dtype), coordinates, places
+            return replace(made, hint=made.hint.to(dtype))
 
         whole = [
             self._cached(("maps", patch.uid, row.latent, size, dtype, textured), partial(maps, row.latent))
@@ -359,16 +358,9 @@ class RunState:
         roles = tuple(row.positive for row in seen)
         tokens = _per_row(identity.tokens, roles[:1] if len(set(roles)) == 1 else roles)
 
-        def cut(which: int, scale: int) -> Tensor:
-            parts = [row.region.cut(found[which], scale) for row, found in zip(seen, whole, strict=True)]
-            return torch.stack(parts).to(device)
-
+        target = row_maps(whole, [row.region for row in seen], config.latent_downscale)
         prepared = patch.hifi_net.network.hifi_net.prepare(
-            cut(0, LATENT_SCALE),
-            tokens,
-            cut(1, 1),
-            identity.detail if fuse else None,
-            cut(2, LATENT_SCALE) if textured else None,
+            target.each(lambda tensor: tensor.to(device)), tokens, identity.detail if fuse else None
         )
         self._prepared_rows[key] = prepared
         while len(self._prepared_rows) > 1 and _bytes([*self._prepared_rows.values()]) > PREPARED_BYTES:

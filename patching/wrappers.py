@@ -24,7 +24,7 @@ from .attention import IdentityAttention
 from .blocks import UNetLayout
 from .patch import HiFiPatch
 from .regions import REGIONS_KEY, Region, area_region, locate
-from .residuals import add_residuals, pull_to_drafts
+from .residuals import add_residuals, guide_to_coarse_x0
 from .run_state import CALL_KEY, RUN_KEY, CondBatch, Row, RunState
 
 _NEGATIVE_NAMES = ("negative", "uncond")
@@ -199,25 +199,25 @@ def diffusion_model(
     transformer_options: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Run HiFi-Net, add its residuals to ``control``, and pull the prediction towards its draft."""
+    """Run HiFi-Net, add its residuals to ``control``, and guide the prediction towards its coarse x0."""
     options = {} if transformer_options is None else transformer_options
     call = options.get(CALL_KEY)
     if call is None or not call.jobs:
         return executor(x, timesteps, context, y, control, options, **kwargs)
     control = _residuals(call, x, timesteps, y, control)
     prediction = executor(x, timesteps, context, y, control, options, **kwargs)
-    return _pull(call, x, prediction)
+    return _guide(call, x, prediction)
 
 
 _residuals: Any = add_residuals
-_pull: Any = pull_to_drafts
+_guide: Any = guide_to_coarse_x0
 
 
 def _keep_out_of_compilation() -> None:
     # HiFi-Net is no part of the module that TorchCompileModel compiles, and its inputs depend on the call;
     # without it the UNet stays one graph. torch._dynamo takes seconds to import, so it is asked only where
     # something else has imported it.
-    global _residuals, _pull
+    global _residuals, _guide
     if _residuals is add_residuals and "torch._dynamo" in sys.modules:
         _residuals = torch.compiler.disable(add_residuals)
-        _pull = torch.compiler.disable(pull_to_drafts)
+        _guide = torch.compiler.disable(guide_to_coarse_x0)

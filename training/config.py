@@ -32,7 +32,7 @@ class Recipe:
     ``texture_loss`` and ``draft_loss`` act on the fused unwrapped heads and on the drafts of
     ``DRAFT_PICTURES`` people of each batch, and the identity loss on ``draft_identities`` drafts where it
     does not act on own pictures; for the first ``draft_steps`` nothing else is trained, on all of the batch.
-    ``shipped_pull`` is the network's ``pull_gain`` when it is evaluated or shipped, not in training.
+    ``shipped_pull`` is the network's ``x0_guidance_gain`` when it is evaluated or shipped, not in training.
     ``base_alone``: what another run gives to start from is its base; the identity parts start anew.
     ``alignment`` false takes all canonical coordinates away, for ablations. ``network`` changes fields of the
     tiny `HiFiNetConfig`.
@@ -86,7 +86,7 @@ class Recipe:
 
     def shipped_network(self) -> HiFiNetConfig:
         """Sizes of the network that is evaluated or shipped."""
-        return replace(self.trained_network(), pull_gain=self.shipped_pull)
+        return replace(self.trained_network(), x0_guidance_gain=self.shipped_pull)
 
     @classmethod
     def load(cls, path: Path | str) -> Recipe:

@@ -51,7 +51,7 @@ def texture_loss(laid: Tensor, picture: Tensor, doubt: float = 0.3) -> Tensor:
     Parameters
     ----------
     laid : Tensor
-        (B, 5, H, W) from `models.texture.lay_on`: colours times certainty, certainty, head.
+        (B, 5, H, W) from `models.texture.warp_texture`: colours times confidence, confidence, head.
     picture : Tensor
         (B, 3, H, W) the target in -1..1.
     """

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from ..models.config import HiFiNetConfig
 from ..models.portrait import HiFiPortrait, build
-from ..models.tokens import FaceBatch
-from .data.batches import TargetMaps
+from ..models.tokens import FaceBatch, TargetMaps
 from .host import add_comfyui_to_path
 
 add_comfyui_to_path()
@@ -121,7 +120,7 @@ class TinySystem(nn.Module):
             n = len(maps)
             net = self.portrait.hifi_net
             tokens, detail = self.portrait.refiner(faces)
-            prepared = net.prepare(maps.hint, tokens, maps.coords, detail, maps.places)
+            prepared = net.prepare(maps, tokens, detail)
             residuals = net.step(x[:n], time[:n], y[:n], prepared)
             spare = len(x) - n
             down = [F.pad(r, (0, 0, 0, 0, 0, 0, 0, spare)) for r in residuals.down]
@@ -140,11 +139,11 @@ class TinySystem(nn.Module):
                 "patches_replace": {"attn2": replace},
             }
             out = self.unet(x, time, context, y, control={"middle": [middle]}, transformer_options=options)
-            if prepared.draft is None:
+            if prepared.coarse_x0 is None:
                 return out
             alpha = self.signal[time[:n].long()].view(-1, 1, 1, 1)
             sigma = (1 - alpha**2).clamp_min(0).sqrt()
-            return torch.cat([prepared.draft.pull_on(out[:n], x[:n], alpha, sigma, "v"), out[n:]])
+            return torch.cat([prepared.coarse_x0.guide(out[:n], x[:n], alpha, sigma, "v"), out[n:]])
         return self.unet(x, time, context, y, transformer_options=options)
 
     def noisy(self, latents: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,15 +17,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..models.texture import lay_on
-from ..models.tokens import FaceBatch
+from ..models.texture import warp_texture
+from ..models.tokens import FaceBatch, TargetMaps
 from .config import DRAFT_PICTURES, Recipe
 from .data.batches import (
     Batch,
     PreparedPeople,
-    TargetMaps,
     draw_batch,
-    face_batch,
+    prepared_faces,
     to_signed,
     without_alignment,
 )
@@ -258,10 +257,10 @@ class Trainer:
         if fusion is None or encoder is None or faces.textures is None:
             raise ValueError(f"recipe {recipe.name}: draft losses need a network with textures")
         fused = fusion(faces.textures, faces.bias())
-        _, draft = encoder(fused, maps.places, maps.hint)
+        _, draft = encoder(fused, maps.uv_map, maps.hint)
         picture = to_signed(self.people.image[batch.rows[:n]])
         found = [
-            Part("texture", recipe.texture_loss, texture_loss(lay_on(fused, maps.places), picture)),
+            Part("texture", recipe.texture_loss, texture_loss(warp_texture(fused, maps.uv_map), picture)),
             Part("draft", recipe.draft_loss, draft_loss(
                 draft.latents, batch.latents[:n], batch.face[:n], self.channel, recipe.face_weight)),
         ]  # fmt: skip
@@ -397,7 +396,7 @@ class Trainer:
         columns.append(data.hint[target])
         made = [self.system.sample(noise, concepts)]
         made += [
-            self.system.sample(noise, concepts, data.maps(target), face_batch(data, references[:, :n]))
+            self.system.sample(noise, concepts, data.maps(target), prepared_faces(data, references[:, :n]))
             for n in (1, 4)
         ]
         columns += [to_bytes(m) for m in made] + [data.image[target]]

@@ -1,4 +1,4 @@
-"""The head around the face: carried by the landmarks, unwrapped, and laid on again."""
+"""The head around the face: carried by the landmarks; its texture extracted and warped back."""
 
 from collections import Counter
 
@@ -23,10 +23,10 @@ def face(model, yaw=0.0, **more):
     return made.points[0]
 
 
-def look_up(texture, places):
-    """Lay an unwrapped head (S, S, C) on a map (H, W, 3)."""
-    x, y = (places[..., k] * len(texture) - np.float32(0.5) for k in (0, 1))
-    return cv2.remap(texture, x, y, cv2.INTER_LINEAR) * places[..., 2:].astype(texture.dtype)
+def look_up(texture, uv_map):
+    """Sample a UV texture (S, S, C) by a map (H, W, 3)."""
+    x, y = (uv_map[..., k] * len(texture) - np.float32(0.5) for k in (0, 1))
+    return cv2.remap(texture, x, y, cv2.INTER_LINEAR) * uv_map[..., 2:].astype(texture.dtype)
 
 
 def test_one_closed_surface_without_folds(surface, model):
@@ -39,7 +39,7 @@ def test_one_closed_surface_without_folds(surface, model):
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     assert (area >= 0).all()
     # Triangles that overlapped would have more area together than the outline.
-    covered = surface._unwrapped(256)
+    covered = surface._texels(256)
     assert area.sum() / 2 == pytest.approx(len(np.unique(covered.pixel)) / 256**2, rel=0.01)
 
 
@@ -55,7 +55,7 @@ def test_the_rim_turns_with_the_head(surface, model):
 
 def test_the_map_holds_more_than_the_face(surface, model):
     points = face(model, 20)
-    head, inner = surface.place_map(points, SIZE, SIZE), canonical_map(points, SIZE, SIZE, model)
+    head, inner = surface.uv_map(points, SIZE, SIZE), canonical_map(points, SIZE, SIZE, model)
     assert head[..., 2].sum() > 1.5 * inner[..., 2].sum()
     assert (head[..., 2] >= inner[..., 2]).mean() > 0.999
     assert head[..., :2].min() >= 0
@@ -63,12 +63,12 @@ def test_the_map_holds_more_than_the_face(surface, model):
 
 
 @pytest.mark.parametrize("yaw", [0, 25, -25])
-def test_a_head_unwrapped_and_laid_on_again_is_the_picture(surface, model, yaw):
+def test_a_texture_extracted_and_warped_back_is_the_picture(surface, model, yaw):
     rng = np.random.default_rng(0)
     picture = cv2.GaussianBlur(rng.integers(0, 255, (SIZE, SIZE, 3)).astype(np.uint8), (0, 0), 4)
     points = face(model, yaw)
-    unwrapped = surface.unwrap(picture, np.full((SIZE, SIZE), 255, np.uint8), points, 192)
-    again = look_up(unwrapped, surface.place_map(points, SIZE, SIZE))
+    texture = surface.extract_texture(picture, np.full((SIZE, SIZE), 255, np.uint8), points, 192)
+    again = look_up(texture, surface.uv_map(points, SIZE, SIZE))
     seen = again[..., 3] > 200
     assert seen.mean() > 0.25
     assert np.abs(again[..., :3].astype(int) - picture)[seen].mean() < 2.5
@@ -77,25 +77,27 @@ def test_a_head_unwrapped_and_laid_on_again_is_the_picture(surface, model, yaw):
 def test_what_turns_away_is_not_seen(surface, model):
     white = np.full((SIZE, SIZE), 255, np.uint8)
     picture = np.dstack([white] * 3)
-    turned, frontal = (surface.unwrap(picture, white, face(model, yaw), 128)[..., 3] for yaw in (45, 0))
+    turned, frontal = (
+        surface.extract_texture(picture, white, face(model, yaw), 128)[..., 3] for yaw in (45, 0)
+    )
     left, right = turned[:, :40], turned[:, 88:]  # the nose points to the picture's right
     assert right[40:90].mean() < 0.4 * left[40:90].mean()
     assert np.abs(frontal.astype(int) - frontal[:, ::-1]).mean() < 12
-    assert not surface.unwrap(picture, white * 0, face(model), 128)[..., 3].any(), "the mask decides"
+    assert not surface.extract_texture(picture, white * 0, face(model), 128)[..., 3].any(), "the mask decides"
     outside = face(model) + np.array([500, 0, 0])
-    assert not surface.unwrap(picture, white, outside, 128)[..., 3].any()
+    assert not surface.extract_texture(picture, white, outside, 128)[..., 3].any()
 
 
 def test_another_pose_shows_the_same_head(surface, model):
-    """Colours painted on the unwrapped head come back from a picture of it, whatever the pose."""
+    """Colours put on the UV texture come back from a picture of it, whatever the pose."""
     ramp = (np.arange(192) + 0.5) / 192 * 255
     head = np.dstack([np.tile(ramp, (192, 1)), np.tile(ramp[:, None], (1, 192)), np.full((192, 192), 90.0)])
     for yaw in (0, 20, -30):
         points = face(model, yaw, expression=model.coefficients({"jawOpen": 0.5}))
-        places = surface.place_map(points, SIZE, SIZE)
-        picture = look_up(head.astype(np.float32), places)
-        found = surface.unwrap(
-            picture.round().astype(np.uint8), (places[..., 2] * 255).astype(np.uint8), points, 192
+        uv_map = surface.uv_map(points, SIZE, SIZE)
+        picture = look_up(head.astype(np.float32), uv_map)
+        found = surface.extract_texture(
+            picture.round().astype(np.uint8), (uv_map[..., 2] * 255).astype(np.uint8), points, 192
         )
         seen = found[..., 3] == 255
         assert seen.mean() > 0.15

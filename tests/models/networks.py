@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from hifi_portrait.models import FaceBatch, HiFiNetConfig, HiFiPortrait, build
+from hifi_portrait.models import FaceBatch, HiFiNetConfig, HiFiPortrait, TargetMaps, build
 from torch import Tensor, nn
 
 torch.set_num_threads(1)
@@ -36,7 +36,7 @@ SMALL = HiFiNetConfig(
 """An SDXL of the same shape, tiny."""
 
 TEXTURED = replace(SMALL, texture_size=16, texture_widths=(8, 12), texture_encoder_width=16)
-"""The same with unwrapped heads."""
+"""The same with UV textures."""
 
 OTHER = HiFiNetConfig(
     **{
@@ -91,7 +91,7 @@ def random_faces(config: HiFiNetConfig, count: int, seed: int = 0) -> FaceBatch:
 
 
 def random_textures(config: HiFiNetConfig, count: int, generator: torch.Generator) -> Tensor | None:
-    """Return unwrapped heads of noise, a third of which nobody sees; None where a network reads none."""
+    """Return UV textures of noise, a third of which nobody sees; None where a network reads none."""
     size = config.texture_size
     if not size:
         return None
@@ -112,14 +112,15 @@ def random_inputs(
     coords = torch.rand((batch, 3, height, width), generator=generator)
     coords[:, 2] = (coords[:, 2] > 0.5).float()
     coords[:, :2] *= coords[:, 2:]
-    places = torch.rand((batch, 3, 8 * height, 8 * width), generator=generator)
-    places[:, 2] = (places[:, 2] > 0.5).float()
-    places[:, :2] *= places[:, 2:]
+    picture = (config.latent_downscale * height, config.latent_downscale * width)
+    uv_map = torch.rand((batch, 3, *picture), generator=generator)
+    uv_map[:, 2] = (uv_map[:, 2] > 0.5).float()
+    uv_map[:, :2] *= uv_map[:, 2:]
+    x = noise(batch, config.latent_channels, height, width)
+    hint = torch.rand((batch, 3, *picture), generator=generator)
     return {
-        "x": noise(batch, config.latent_channels, height, width),
-        "hint": torch.rand((batch, 3, 8 * height, 8 * width), generator=generator),
+        "x": x,
+        "target": TargetMaps(hint, coords, uv_map),
         "timesteps": torch.rand(batch, generator=generator) * 999,
         "y": noise(batch, config.vector_dim),
-        "coords": coords,
-        "places": places,
     }

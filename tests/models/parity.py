@@ -39,7 +39,7 @@ def controlnet_difference(config: HiFiNetConfig, height: int, width: int) -> flo
         inputs["x"],
         inputs["timesteps"],
         tokens,
-        inputs["hint"],
+        inputs["target"].hint,
         added_cond_kwargs=added,
         return_dict=False,
     )
@@ -98,7 +98,7 @@ def noise_difference(portrait, reference, seed: int) -> float:
         inputs["x"],
         inputs["timesteps"],
         face.expand(2, -1, -1),
-        inputs["hint"],
+        inputs["target"].hint,
         added_cond_kwargs=added,
         return_dict=False,
     )

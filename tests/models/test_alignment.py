@@ -88,8 +88,8 @@ class Reader(torch.nn.Module):
         _, detail = self.refiner(faces)
         octaves = CONFIG.coordinate_frequencies
         pixels = coordinate_features(where.flatten(2).transpose(1, 2), octaves)
-        places = coordinate_features(detail.coords, octaves)
-        return self.fusion.prepare(detail.tokens, places, detail.bias, pixels), detail.coords
+        tokens = coordinate_features(detail.coords, octaves)
+        return self.fusion.prepare(detail.tokens, tokens, detail.bias, pixels), detail.coords
 
     def forward(self, faces, where):
         """Predicted target, ``(B, 3, h, w)``."""

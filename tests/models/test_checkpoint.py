@@ -3,6 +3,7 @@
 import json
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hifi_portrait.models.checkpoint import CheckpointError, load, read_metadata
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from tests.models.networks import OTHER, SMALL, random_faces, random_portrait
+from tests.models.networks import OTHER, SMALL, random_faces, random_inputs, random_portrait
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,12 @@ def test_what_is_saved_is_loaded(small, file):
     assert all(state[k].equal(v) for k, v in loaded.state_dict().items())
     assert not loaded.training
     info = read_metadata(file)
-    assert (info.config, info.title, info.provenance, info.version) == (SMALL, "Small", {"steps": 12}, 1)
+    assert (info.config, info.title, info.provenance, info.version) == (
+        SMALL,
+        "Small",
+        {"steps": 12},
+        checkpoint.VERSION,
+    )
     assert loaded.checkpoint_id == info.id
     assert len(info.id) == 16
 
@@ -59,7 +65,7 @@ def test_half_precision(small, file, tmp_path):
 def test_weights_stay_mapped_to_the_file(file):
     """Loading copies nothing: the weights' memory belongs to the file."""
     loaded = load(file)
-    if not pathlib_exists("/proc/self/maps"):
+    if not Path("/proc/self/maps").exists():
         pytest.skip("needs Linux' list of mapped files")
     spans = []
     with open("/proc/self/maps", encoding="utf-8") as maps:  # noqa: PTH123
@@ -70,12 +76,6 @@ def test_weights_stay_mapped_to_the_file(file):
     assert spans
     inside = [any(low <= p.data_ptr() < high for low, high in spans) for p in loaded.parameters()]
     assert sum(inside) == len(inside)
-
-
-def pathlib_exists(path: str) -> bool:
-    from pathlib import Path
-
-    return Path(path).exists()
 
 
 def test_nothing_is_left_of_a_failed_save(tmp_path):
@@ -156,7 +156,7 @@ def test_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("version", "message"), [("2", "Update the pack"), ("x", "not a number"), ("0", "no longer read")]
+    ("version", "message"), [("3", "Update the pack"), ("x", "not a number"), ("0", "no longer read")]
 )
 def test_wrong_version(file, tmp_path, version, message):
     path = rewritten(file, tmp_path / "v.safetensors", format_version=version)
@@ -221,3 +221,35 @@ def test_bad_configuration(file, tmp_path, config):
 @pytest.mark.parametrize("config", [HiFiNetConfig.sdxl(), HiFiNetConfig.tiny(), SMALL, OTHER])
 def test_configuration_survives_json(config):
     assert HiFiNetConfig.from_json(config.to_json()) == config
+
+
+# Files of format 1 ------------------------------------------------------------------------------------------
+FORMAT_1 = Path(__file__).parent / "data" / "format1.safetensors"
+"""Written by the pack when it wrote format 1: random weights of the smallest sizes."""
+
+
+def test_a_file_of_format_1_is_read_with_its_id_and_computes_what_it_did():
+    info, portrait = read_metadata(FORMAT_1), load(FORMAT_1, dtype=torch.float32).requires_grad_(False)
+    assert (info.version, info.id, info.title) == (1, "d6090e85cd158796", "Old")
+    assert portrait.checkpoint_id == info.id, "identities that were made with it carry this id"
+    assert info.config.x0_guidance_gain == 1.5
+    inputs = random_inputs(info.config, 1, 4, 4)
+    tokens, detail = portrait.refiner(random_faces(info.config, 2))
+    prepared = portrait.hifi_net.prepare(inputs["target"], tokens, detail)
+    residuals = portrait.hifi_net(context=tokens, detail=detail, **inputs)
+    found = (tokens, detail.tokens, detail.texture, *residuals.down, residuals.mid)
+    found += (prepared.coarse_x0.latents, prepared.coarse_x0.weight)
+    # What version 1 computed from the same file and inputs.
+    wanted = [1.4128348, 0.8204041, 0.1185805, 0.7550570, 2.8978431, 6.2246685, 0.2802362, 0.4655170]
+    assert [float(t.abs().mean()) for t in found] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_saved_again_it_is_of_the_newest_format(tmp_path):
+    old, path = load(FORMAT_1), tmp_path / "new.safetensors"
+    save(path, old, old.config)
+    assert read_metadata(path).version == checkpoint.VERSION
+    with safe_open(str(FORMAT_1), "pt") as before, safe_open(str(path), "pt") as after:
+        names = set(after.keys()) - set(before.keys())
+        assert len(names) == len(set(before.keys()) - set(after.keys())) > 6
+        assert "pull_gain" in before.metadata()["config"]
+        assert "pull_gain" not in after.metadata()["config"]

@@ -24,7 +24,9 @@ def doubled(portrait, faces, inputs):
     """The same in double precision."""
     values = {f.name: getattr(faces, f.name) for f in fields(faces)}
     faces = FaceBatch(**{k: v if v is None else v.double() for k, v in values.items()})
-    return deepcopy(portrait).double(), faces, {k: v.double() for k, v in inputs.items()}
+    changed = {k: v.double() for k, v in inputs.items() if k != "target"}
+    changed["target"] = inputs["target"].each(torch.Tensor.double)
+    return deepcopy(portrait).double(), faces, changed
 
 
 @pytest.mark.parametrize("config", [SMALL, OTHER, TEXTURED], ids=["sdxl-like", "other", "textured"])
@@ -175,7 +177,7 @@ def test_fusion_scale_zero_and_no_detail_are_the_same(small):
 def test_step_on_prepared_equals_a_whole_call(small):
     tokens, detail = small.refiner(random_faces(SMALL, 2))
     tokens, inputs = tokens.expand(2, -1, -1), random_inputs(SMALL)
-    prepared = small.hifi_net.prepare(inputs["hint"], tokens, inputs["coords"], detail)
+    prepared = small.hifi_net.prepare(inputs["target"], tokens, detail)
     stepped = small.hifi_net.step(inputs["x"], inputs["timesteps"], inputs["y"], prepared)
     assert largest_difference(stepped, small.hifi_net(context=tokens, detail=detail, **inputs)) == 0
 
@@ -184,9 +186,10 @@ def test_background_of_the_target_reads_no_places(small):
     """Where the target shows no face, canonical coordinates are without effect."""
     tokens, detail = small.refiner(random_faces(SMALL, 2))
     inputs = random_inputs(SMALL)
-    inputs["coords"] = torch.zeros_like(inputs["coords"])
+    coords = torch.zeros_like(inputs["target"].coords)
+    inputs["target"] = replace(inputs["target"], coords=coords)
     blank = small.hifi_net(context=tokens.expand(2, -1, -1), detail=detail, **inputs)
-    inputs["coords"][:, :2] = 0.5
+    coords[:, :2] = 0.5
     assert (
         largest_difference(blank, small.hifi_net(context=tokens.expand(2, -1, -1), detail=detail, **inputs))
         == 0

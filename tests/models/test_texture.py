@@ -1,11 +1,11 @@
-"""Unwrapped heads: what references may and may not change, and that pixels land where they belong."""
+"""UV textures: what references may and may not change, and that pixels land where they belong."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 from hifi_portrait.models import build
-from hifi_portrait.models.texture import lay_on
+from hifi_portrait.models.texture import warp_texture
 
 from tests.models.networks import TEXTURED, random_faces, random_inputs, random_portrait
 from tests.models.parity import outputs_of, picked, relative_difference
@@ -38,10 +38,10 @@ def test_what_nobody_sees_is_empty_and_what_one_sees_is_his(portrait):
     faces.textures[0, 3, :8] = 1.0
     head = fused(portrait, faces)[0]
     assert not head[:, 8:].any()
-    certainty = head[3, :8]
-    assert (certainty > 0).all()
-    assert (certainty < 1).all()
-    assert torch.allclose(head[:3, :8], faces.textures[0, :3, :8] * certainty, atol=2e-3)
+    confidence = head[3, :8]
+    assert (confidence > 0).all()
+    assert (confidence < 1).all()
+    assert torch.allclose(head[:3, :8], faces.textures[0, :3, :8] * confidence, atol=2e-3)
 
 
 def test_without_training_textures_change_nothing(portrait):
@@ -69,11 +69,11 @@ def test_strength_scales_what_textures_add_and_prepared_steps_equal_whole_calls(
     assert torch.allclose(first[1] - first[0], first[2] - first[1], atol=1e-5)
 
 
-def test_the_map_of_the_head_is_asked_for(portrait):
+def test_the_uv_map_of_the_target_is_asked_for(portrait):
     tokens, detail = portrait.refiner(random_faces(TEXTURED, 2))
     inputs = random_inputs(TEXTURED)
-    inputs["places"] = None
-    with pytest.raises(ValueError, match="places"):
+    inputs["target"] = replace(inputs["target"], uv_map=None)
+    with pytest.raises(ValueError, match="uv_map"):
         portrait.hifi_net(context=tokens.expand(2, -1, -1), detail=detail, **inputs)
 
 
@@ -81,12 +81,12 @@ def test_pixels_land_where_they_belong():
     size = 32
     ramp = (torch.arange(size) + 0.5) / size
     texture = torch.stack([ramp.expand(size, size), ramp[:, None].expand(size, size)])[None]
-    places = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.9 + 0.05
-    places[:, 2] = 1.0
-    places[0, :, 3, 4] = 0.0
-    laid = lay_on(texture, places)
-    assert torch.allclose(laid[:, :2], places[:, :2], atol=1e-5)
-    assert not laid[0, :, 3, 4].any()
+    uv_map = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.9 + 0.05
+    uv_map[:, 2] = 1.0
+    uv_map[0, :, 3, 4] = 0.0
+    warped = warp_texture(texture, uv_map)
+    assert torch.allclose(warped[:, :2], uv_map[:, :2], atol=1e-5)
+    assert not warped[0, :, 3, 4].any()
 
 
 def test_a_configuration_with_textures_and_no_tokens_is_refused():

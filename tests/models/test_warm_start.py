@@ -171,7 +171,8 @@ def test_trunk_starts_as_the_bases_encoder(config, comfy_unet):
     seen = []
     for conv in (*net.controlnet_down_blocks, net.controlnet_mid_block):
         conv.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    net(context=tokens, **{**inputs, "hint": torch.zeros_like(inputs["hint"])})
+    target = replace(inputs["target"], hint=torch.zeros_like(inputs["target"].hint))
+    net(context=tokens, **{**inputs, "target": target})
     wanted = []
     for block in (*base.input_blocks, base.middle_block):
         block[-1].register_forward_hook(lambda *args: wanted.append(args[-1]))

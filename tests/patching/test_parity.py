@@ -10,9 +10,9 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from hifi_portrait.models.tokens import DetailTokens
 from hifi_portrait.models.warm_start import convert_instantid
 from hifi_portrait.patching.apply import apply_hifi_net
-from hifi_portrait.patching.landmark_maps import landmark_maps
 from hifi_portrait.patching.loading import load_hifi_net
 from hifi_portrait.patching.settings import PatchSettings
+from hifi_portrait.patching.target_maps import picture_maps
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -133,7 +133,7 @@ def host_max_abs_diff(reference, on_the_host, landmarks, steps: int = 3, cfg: fl
     # The host divides by this when it hands latents out; diffusers when it decodes.
     scale = model.model.latent_format.scale_factor
     ours = sample(patched, noise=noise, sigmas=sigmas, cfg=cfg) * scale
-    hint = landmark_maps(landmarks, 0, 16, 16, "kps5")[0][None]
+    hint = picture_maps(landmarks, 0, (16, 16), hifi_net.config, False).hint
     wanted = reference.sample(noise, sigmas, sampling, cfg, embedding, hint)
     assert wanted.abs().max() > 1.0
     plain = sample(model, noise=noise, sigmas=sigmas, cfg=cfg) * scale

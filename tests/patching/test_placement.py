@@ -7,40 +7,40 @@ import pytest
 import torch
 from hifi_portrait.landmarks.landmarks import concatenate
 from hifi_portrait.patching.apply import apply_hifi_net
-from hifi_portrait.patching.landmark_maps import landmark_maps
 from hifi_portrait.patching.settings import PatchSettings
+from hifi_portrait.patching.target_maps import picture_maps
 
-from tests.patching.small import Watch, conditioning, make_landmarks, sample
+from tests.patching.small import CONFIG, Watch, conditioning, make_landmarks, sample
 
 ON = PatchSettings(1.0, 1.0)
 
 
 @pytest.fixture
 def prepared(hifi_net, monkeypatch):
-    """What HiFi-Net was given to prepare: drawings, coordinates and maps of the head."""
+    """The target maps that HiFi-Net was given to prepare."""
     seen = []
     original = hifi_net.network.hifi_net.prepare
 
-    def prepare(hint, tokens, coords=None, detail=None, places=None):
-        seen.append((hint.clone(), coords.clone(), places.clone()))
-        return original(hint, tokens, coords, detail, places)
+    def prepare(target, tokens, detail=None):
+        seen.append(target.each(torch.clone))
+        return original(target, tokens, detail)
 
     monkeypatch.setattr(hifi_net.network.hifi_net, "prepare", prepare)
     return seen
 
 
 def test_maps_follow_an_area_by_position(model, hifi_net, identity, landmarks, prepared):
-    whole_hint, whole_coords, whole_places = landmark_maps(landmarks, 0, 16, 24, "kps5", places=True)
+    whole = picture_maps(landmarks, 0, (16, 24), hifi_net.config, with_uv=True)
     positive = [*conditioning(0), *conditioning(2, area=(8, 16, 4, 6))]
     sample(
         apply_hifi_net(model, hifi_net, identity, landmarks, ON), size=(16, 24), positive=positive, steps=1
     )
-    crops = [given for given in prepared if given[0].shape[-2:] == (64, 128)]
+    crops = [given for given in prepared if given.hint.shape[-2:] == (64, 128)]
     assert len(crops) == 1
-    assert crops[0][0][0].equal(whole_hint[:, 32:96, 48:176])
-    assert crops[0][1][0].equal(whole_coords[:, 4:12, 6:22])
-    assert crops[0][1].any()
-    assert crops[0][2][0].equal(whole_places[:, 32:96, 48:176])
+    assert crops[0].hint.equal(whole.hint[..., 32:96, 48:176])
+    assert crops[0].coords.equal(whole.coords[..., 4:12, 6:22])
+    assert crops[0].coords.any()
+    assert crops[0].uv_map.equal(whole.uv_map[..., 32:96, 48:176])
 
 
 def test_a_mask_follows_an_area_by_position(model, hifi_net, identity, landmarks):
@@ -91,15 +91,15 @@ def tiles(model, tile, stride, batched):
 
 @pytest.mark.parametrize("batched", [False, True])
 def test_tiles_are_placed_by_their_content(model, hifi_net, identity, landmarks, prepared, batched):
-    whole_hint, whole_coords, _ = landmark_maps(landmarks, 0, 24, 24, "kps5")
+    whole = picture_maps(landmarks, 0, (24, 24), hifi_net.config, with_uv=False)
     patched = apply_hifi_net(model, hifi_net, identity, landmarks, ON)
     sample(tiles(patched, 16, 8, batched), size=(24, 24), steps=2)
-    rows = [row for hint, _, _ in prepared for row in hint]
-    places = [row for _, coords, _ in prepared for row in coords]
+    rows = [row for given in prepared for row in given.hint]
+    coordinates = [row for given in prepared for row in given.coords]
     assert len(rows) == 4
-    for row, place, (top, left) in zip(rows, places, ((0, 0), (0, 8), (8, 0), (8, 8)), strict=True):
-        assert row.equal(whole_hint[:, 8 * top : 8 * top + 128, 8 * left : 8 * left + 128])
-        assert place.equal(whole_coords[:, top : top + 16, left : left + 16])
+    for row, coords, (top, left) in zip(rows, coordinates, ((0, 0), (0, 8), (8, 0), (8, 8)), strict=True):
+        assert row.equal(whole.hint[0, :, 8 * top : 8 * top + 128, 8 * left : 8 * left + 128])
+        assert coords.equal(whole.coords[0, :, top : top + 16, left : left + 16])
 
 
 def test_tiles_that_cannot_be_placed_are_reported(model, hifi_net, identity, landmarks, caplog):
@@ -131,7 +131,7 @@ def test_each_latent_has_its_own_landmarks(model, hifi_net, identity):
 def test_fewer_landmarks_than_latents_start_again(model, hifi_net, identity, prepared):
     poses = concatenate([make_landmarks((yaw, 0.0, 0.0)) for yaw in (-25.0, 25.0)])
     sample(apply_hifi_net(model, hifi_net, identity, poses, ON), batch=3, steps=1)
-    hint = prepared[0][0]
+    hint = prepared[0].hint
     assert len(hint) == 3
     assert hint[0].equal(hint[2])
     assert not hint[0].equal(hint[1])
@@ -141,7 +141,7 @@ def test_context_windows_keep_each_pictures_landmarks(model, hifi_net, identity,
     import comfy.context_windows as windows
 
     poses = [make_landmarks((yaw, 0.0, 0.0)) for yaw in (-30.0, -10.0, 10.0, 30.0)]
-    hints = [landmark_maps(pose, 0, 16, 16, "kps5")[0] for pose in poses]
+    hints = [picture_maps(pose, 0, (16, 16), hifi_net.config, with_uv=False).hint[0] for pose in poses]
     patched = apply_hifi_net(model, hifi_net, identity, concatenate(poses), ON)
     patched.model_options["context_handler"] = windows.IndexListContextHandler(
         context_schedule=windows.get_matching_context_schedule("standard_static"),
@@ -151,10 +151,10 @@ def test_context_windows_keep_each_pictures_landmarks(model, hifi_net, identity,
     )
     # The host's own handler compares the batch with the list of sigmas, so both have four entries.
     sample(patched, batch=4, steps=3)
-    assert [len(hint) for hint, *_ in prepared] == [2, 2, 2]
-    for window, (hint, *_) in enumerate(prepared):
-        assert hint[0].equal(hints[window])
-        assert hint[1].equal(hints[window + 1])
+    assert [len(given) for given in prepared] == [2, 2, 2]
+    for window, given in enumerate(prepared):
+        assert given.hint[0].equal(hints[window])
+        assert given.hint[1].equal(hints[window + 1])
 
 
 def test_masks_for_each_latent(model, hifi_net, identity, landmarks):
@@ -174,11 +174,11 @@ def test_masks_for_each_latent(model, hifi_net, identity, landmarks):
 
 def test_another_aspect_is_fitted_and_never_stretched(caplog):
     square = make_landmarks((0.0, 0.0, 0.0), width=128, height=128)
-    _, coords, nothing = landmark_maps(square, 0, 16, 32, "kps5")
-    _, alone, _ = landmark_maps(square, 0, 16, 16, "kps5")
-    assert nothing is None, "only networks with textures get maps of the head"
-    torch.testing.assert_close(coords[:, :, 8:24], alone, atol=1e-4, rtol=0)
-    assert coords[:, :, :8].eq(0).all()
+    wide = picture_maps(square, 0, (16, 32), CONFIG, with_uv=False)
+    alone = picture_maps(square, 0, (16, 16), CONFIG, with_uv=False)
+    assert wide.uv_map is None, "only networks with textures get maps of the head"
+    torch.testing.assert_close(wide.coords[..., 8:24], alone.coords, atol=1e-4, rtol=0)
+    assert wide.coords[..., :8].eq(0).all()
 
 
 def test_another_aspect_is_reported_once(model, hifi_net, identity, landmarks, caplog):
@@ -187,7 +187,7 @@ def test_another_aspect_is_reported_once(model, hifi_net, identity, landmarks, c
 
 
 def test_landmarks_scale_with_the_picture(landmarks):
-    small, large = (landmark_maps(landmarks, 0, n, n, "mesh72")[1] for n in (16, 48))
+    small, large = (picture_maps(landmarks, 0, (n, n), CONFIG, with_uv=False).coords[0] for n in (16, 48))
     centre = [(np.argwhere(m[2].numpy() > 0).mean(0) + 0.5) / m.shape[-1] for m in (small, large)]
     np.testing.assert_allclose(*centre, atol=0.02)
 

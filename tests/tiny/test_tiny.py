@@ -152,22 +152,21 @@ def test_the_small_networks_fit_this_base(parts):
     assert hifi_net.config.recognizer == "sface"
 
 
-def test_the_patched_host_paints_what_training_paints(parts):
-    """Unwrapped heads, tokens and landmarks reach the host's UNet as they reach it in training."""
+def test_the_patched_host_samples_what_training_samples(parts):
+    """UV textures, tokens and landmarks reach the host's UNet as they reach it in training."""
     from hifi_portrait.identity.identity import Identity
     from hifi_portrait.landmarks.generate import generate
     from hifi_portrait.landmarks.model import FaceModel
     from hifi_portrait.models.tokens import FaceBatch
     from hifi_portrait.patching.apply import apply_hifi_net
-    from hifi_portrait.patching.landmark_maps import landmark_maps
     from hifi_portrait.patching.loading import load_hifi_net
     from hifi_portrait.patching.settings import PatchSettings
-    from hifi_portrait.training.data.batches import TargetMaps
+    from hifi_portrait.patching.target_maps import picture_maps
     from hifi_portrait.training.runs import load_shipped
 
     hifi_net, system = load_hifi_net(tiny.HIFI_NET_FILE), load_shipped()
     config, generator = hifi_net.config, torch.Generator().manual_seed(0)
-    assert config.texture_size, "the shipped network reads unwrapped heads"
+    assert config.texture_size, "the shipped network reads UV textures"
 
     def noise(*shape):
         return torch.rand(2, *shape, generator=generator)
@@ -193,12 +192,11 @@ def test_the_patched_host_paints_what_training_paints(parts):
     patched = apply_hifi_net(parts[0], hifi_net, identity, landmarks, settings)
     made = sample((patched, *parts[1:]))
 
-    hint, coords, places = landmark_maps(landmarks, 0, 16, 16, config.landmark_style, places=True)
     latent = comfy.sample.fix_empty_latent_channels(parts[0], torch.zeros(1, 4, 16, 16))
     wanted = system.sample(
         comfy.sample.prepare_noise(latent, 1),
         torch.tensor([concept_ids(parse_prompt(PROMPT))]),
-        TargetMaps(hint[None], coords[None], places[None]),
+        picture_maps(landmarks, 0, (16, 16), config, with_uv=True),
         faces,
         decode=False,
     )

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...identity.refine import signed_textures
-from ...models.tokens import FaceBatch
+from ...identity.refine import texture_tensor
+from ...models.tokens import FaceBatch, TargetMaps
 from ...tiny.prompt import LENGTH, PADDING, concept_ids
 from .synthetic.dataset import load_shards
 
@@ -32,7 +32,7 @@ class PreparedPeople:
     texture: np.ndarray
     hint: np.ndarray
     coords: np.ndarray
-    places: np.ndarray
+    uv_map: np.ndarray
     face: np.ndarray
     concepts: np.ndarray
     points: np.ndarray
@@ -62,7 +62,7 @@ class PreparedPeople:
 
         person = rows("person")
         pictures = int((person == person[0]).sum())
-        keys = ("crop", "crop_coords", "texture", "embedding", "damaged", "hint", "coords", "places", "face")
+        keys = ("crop", "crop_coords", "texture", "embedding", "damaged", "hint", "coords", "uv_map", "face")
         ready: dict[str, Any] = {k: np.concatenate([m[k] for m in made]) for k in keys}
         return cls(
             person=person,
@@ -86,7 +86,9 @@ class PreparedPeople:
 
     def maps(self, rows: np.ndarray) -> TargetMaps:
         """Return what HiFi-Net sees of the landmarks of some pictures."""
-        return TargetMaps.of(self.hint[rows], self.coords[rows], self.places[rows])
+        uv = self.uv_map[rows].astype(np.float32)
+        head = (uv.sum(-1, keepdims=True) > 0).astype(np.float32)
+        return TargetMaps.from_arrays(self.hint[rows], self.coords[rows], np.concatenate([uv, head], -1))
 
     @property
     def people(self) -> int:
@@ -97,36 +99,6 @@ class PreparedPeople:
 def to_signed(images: np.ndarray) -> Tensor:
     """(..., H, W, 3) uint8 to (..., 3, H, W) in -1..1."""
     return torch.from_numpy(np.moveaxis(images, -1, -3).astype(np.float32) / 127.5 - 1)
-
-
-@dataclass(frozen=True)
-class TargetMaps:
-    """What HiFi-Net sees of the landmarks of B targets."""
-
-    hint: Tensor
-    """(B, 3, H, W) in 0..1: the drawing."""
-    coords: Tensor
-    """(B, 3, h, w): canonical map."""
-    places: Tensor
-    """(B, 3, H, W): map of the unwrapped head."""
-
-    def __len__(self) -> int:
-        return len(self.hint)
-
-    def __getitem__(self, rows: slice) -> TargetMaps:
-        """Return the same of some targets."""
-        return TargetMaps(self.hint[rows], self.coords[rows], self.places[rows])
-
-    @classmethod
-    def of(cls, hints: np.ndarray, coords: np.ndarray, places: np.ndarray) -> TargetMaps:
-        """Take drawings (B, H, W, 3) uint8, canonical maps (B, h, w, 3), and u, v (B, H, W, 2 or 3)."""
-        place = torch.from_numpy(places[..., :2].astype(np.float32)).movedim(-1, 1)
-        head = (place.sum(1, keepdim=True) > 0).float()
-        return cls(
-            torch.from_numpy(hints.astype(np.float32) / 255).movedim(-1, 1),
-            torch.from_numpy(coords.astype(np.float32)).movedim(-1, 1),
-            torch.cat([place, head], 1),
-        )
 
 
 @dataclass(frozen=True)
@@ -153,24 +125,24 @@ class Batch:
 
 
 def without_alignment(faces: FaceBatch, maps: TargetMaps) -> tuple[FaceBatch, TargetMaps]:
-    """Take canonical coordinates away from references and target, and with them the unwrapped heads."""
+    """Take canonical coordinates away from references and target, and with them the UV textures."""
     bare = replace(faces, coords=torch.zeros_like(faces.coords), textures=None)
-    return bare, replace(maps, coords=torch.zeros_like(maps.coords))
+    return bare, replace(maps, coords=None if maps.coords is None else torch.zeros_like(maps.coords))
 
 
 def without_textures(faces: FaceBatch, maps: TargetMaps) -> tuple[FaceBatch, TargetMaps]:
-    """Take the unwrapped heads away: references are read as tokens alone."""
+    """Take the UV textures away: references are read as tokens alone."""
     return replace(faces, textures=None), maps
 
 
-def face_batch(people: PreparedPeople, rows: np.ndarray) -> FaceBatch:
+def prepared_faces(people: PreparedPeople, rows: np.ndarray) -> FaceBatch:
     """Return References (B, N) by row, as the refiner reads them."""
     return FaceBatch(
         crops=to_signed(people.crop[rows]),
         coords=torch.from_numpy(np.moveaxis(people.crop_coords[rows], -1, -3).astype(np.float32) / 255),
         embeddings=torch.from_numpy(people.embedding[rows]),
         weights=torch.ones(rows.shape),
-        textures=signed_textures(people.texture[rows]),
+        textures=texture_tensor(people.texture[rows]),
     )
 
 
@@ -214,6 +186,6 @@ def draw_batch(
         concepts=torch.from_numpy(concepts),
         maps=people.maps(target),
         face=torch.from_numpy(people.face[target][:, None].astype(np.float32)),
-        faces=face_batch(people, references),
+        faces=prepared_faces(people, references),
         rows=target,
     )

@@ -18,21 +18,23 @@ import numpy as np
 from ...faces.crop import CROP_SIZE, GREY, canonical_matrix
 from ...faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE, similarity_2d, warp
 from ...faces.runtime import onnx_session, unpacked_onnx
-from ...landmarks.canonical import canonical_map, crop_canonical_map
-from ...landmarks.draw import draw
+from ...landmarks.canonical import crop_canonical_map
 from ...landmarks.generate import generate
 from ...landmarks.head import HeadSurface
 from ...landmarks.model import FaceModel
 from ...landmarks.names import five_points
+from ...landmarks.target_maps import latent_coordinates, target_arrays
+from ...models.config import HiFiNetConfig
 from .synthetic.degradation import damage
 
-LATENT = 8
+NETWORK = HiFiNetConfig.tiny()
+"""Says how landmarks are drawn and how much smaller latents are than pictures."""
 DAMAGED = 0.6
 """Share of the pictures that are spoiled where they serve as references; as targets they never are."""
 SHAPE_NOISE = 0.35
 """Deviation of the noise on identity coefficients: a fit from references is never exact."""
 READING_NOISE = 0.012
-"""Deviation of the landmarks at which a reference is unwrapped, interocular distances: as of Face Mesh."""
+"""Deviation of the landmarks with which a reference's texture is extracted, interocular distances: as of Face Mesh."""
 
 
 @lru_cache(maxsize=1)
@@ -83,13 +85,14 @@ def prepare_shard(job: tuple[str, str, str, int, int]) -> str:
     Parameters
     ----------
     job : tuple
-        Shard to read, file to write, SFace's file, sides of crops and of unwrapped heads in px.
+        Shard to read, file to write, SFace's file, sides of crops and of UV textures in px.
     """
     source, target, recognizer, crop_size, texture_size = job
     # Read once: an open archive reads a whole array at every access.
     data, model = dict(np.load(source)), FaceModel.load()
     surface = HeadSurface.of(model)
-    size = data["image"].shape[1]
+    size, scale = data["image"].shape[1], NETWORK.latent_downscale
+    latent = (size // scale, size // scale)
     rows: dict[str, list[np.ndarray]] = {}
     for i in range(len(data["image"])):
         image, mask, points = data["image"][i], data["mask"][i], data["points"][i]
@@ -109,7 +112,8 @@ def prepare_shard(job: tuple[str, str, str, int, int]) -> str:
             place[0] + rng.normal(size=2) * 0.3,
             place[1] * np.exp(rng.normal() * 0.01),
         )
-        small = noisy.points[0] * (1 / LATENT)
+        maps = target_arrays(noisy, 0, latent, scale, NETWORK.landmark_style, with_uv=True, model=model)
+        assert maps.uv_map is not None
         unit = float(data["scale"][i])
         found = exact.points[0] + rng.normal(size=exact.points[0].shape) * READING_NOISE * unit
         row = {
@@ -119,13 +123,11 @@ def prepare_shard(job: tuple[str, str, str, int, int]) -> str:
             .round()
             .astype(np.uint8),
             "embedding": embed(reference, points, recognizer),
-            "texture": surface.unwrap(reference, mask, found, texture_size),
-            "hint": draw(noisy, "mesh72")[0],
-            "places": surface.place_map(noisy.points[0], size, size)[..., :2].astype(np.float16),
-            "coords": canonical_map(small, size // LATENT, size // LATENT, model).astype(np.float16),
-            "face": canonical_map(exact.points[0] / LATENT, size // LATENT, size // LATENT, model)[
-                ..., 2
-            ].astype(np.uint8),
+            "texture": surface.extract_texture(reference, mask, found, texture_size),
+            "hint": maps.hint,
+            "uv_map": maps.uv_map[..., :2].astype(np.float16),
+            "coords": maps.coords.astype(np.float16),
+            "face": latent_coordinates(exact.points[0], latent, scale, model)[..., 2].astype(np.uint8),
         }
         for key, value in row.items():
             rows.setdefault(key, []).append(value)
@@ -149,7 +151,7 @@ def prepare(
     crop_size : int
         Side of the references' crops, px.
     texture_size : int
-        Side of the unwrapped heads, px.
+        Side of the UV textures, px.
     processes : int
         How many at once.
 

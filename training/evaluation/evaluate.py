@@ -18,17 +18,15 @@ import torch
 from safetensors import safe_open
 
 from ...faces.analyzer import FaceAnalyzer
-from ...landmarks.canonical import canonical_map
-from ...landmarks.draw import draw
 from ...landmarks.fit import fit_face, fit_faces
 from ...landmarks.generate import generate
-from ...landmarks.head import HeadSurface
 from ...landmarks.model import FaceModel
-from ...models.tokens import FaceBatch
+from ...landmarks.target_maps import target_arrays
+from ...models.config import HiFiNetConfig
+from ...models.tokens import FaceBatch, TargetMaps
 from ..data.batches import (
     PreparedPeople,
-    TargetMaps,
-    face_batch,
+    prepared_faces,
     to_signed,
     without_alignment,
     without_textures,
@@ -112,20 +110,20 @@ class Trial:
             found,
         )
 
-    def landmarks(self, count: int) -> tuple[np.ndarray, TargetMaps]:
+    def landmarks(self, count: int, config: HiFiNetConfig) -> tuple[np.ndarray, TargetMaps]:
         """Points (P, 72, 3) and their maps, of the shape fitted to the first `count` references."""
         model = FaceModel.load()
-        surface = HeadSurface.of(model)
-        points, hints, maps, places = [], [], [], []
+        size, scale = self.people.image.shape[1], config.latent_downscale
+        latent_size = (size // scale, size // scale)
+        points, made = [], []
         for i, found in enumerate(self.reference_points):
             seen = [f for f in found[:count] if f is not None] or [f for f in found if f is not None]
             shape = fit_faces(seen, None, model, calibrated=False)[0].shape if seen else None
-            made = generate(model, shape, self.pose[i], self.expression[i], 128, 128, *self.place[i])
-            points.append(made.points[0])
-            hints.append(draw(made, "mesh72")[0])
-            maps.append(canonical_map(made.points[0] / 8, 16, 16, model))
-            places.append(surface.place_map(made.points[0], 128, 128))
-        return np.stack(points), TargetMaps.of(np.stack(hints), np.stack(maps), np.stack(places))
+            face = generate(model, shape, self.pose[i], self.expression[i], size, size, *self.place[i])
+            points.append(face.points[0])
+            made.append(target_arrays(face, 0, latent_size, scale, config.landmark_style, with_uv=True))
+        hints, coords, uv_maps = (np.stack(arrays) for arrays in zip(*made, strict=True))
+        return np.stack(points), TargetMaps.from_arrays(hints, coords, uv_maps)
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ def paint(
 
     ``change`` may alter references and target maps, for ablations. Noise depends on the person alone.
     """
-    points, maps = trial.landmarks(max(count, 1))
+    points, maps = trial.landmarks(max(count, 1), system.config)
     people, made, start = trial.people, [], time.perf_counter()
     for k in range(0, len(trial.rows), batch):
         rows = trial.rows[k : k + batch]
@@ -166,7 +164,7 @@ def paint(
         if count == 0:
             made.append(to_bytes(system.sample(noise, concepts, steps=steps, cfg=cfg)))
             continue
-        faces, shown = face_batch(people, rows[:, list(REFERENCES[:count])]), maps[k : k + batch]
+        faces, shown = prepared_faces(people, rows[:, list(REFERENCES[:count])]), maps[k : k + batch]
         if change is not None:
             faces, shown = change(faces, shown)
         made.append(to_bytes(system.sample(noise, concepts, shown, faces, steps, cfg)))

@@ -1,4 +1,4 @@
-"""The draft of unwrapped heads pulls on what the base predicts: where, when and how far."""
+"""The coarse x0 of UV textures guides what the base predicts: where, when and how far."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 import comfy.model_sampling as sampling
 import pytest
 import torch
-from hifi_portrait.models.texture import Draft
+from hifi_portrait.models.texture import CoarseX0
 from hifi_portrait.patching import run_state
 from hifi_portrait.patching.apply import apply_hifi_net
-from hifi_portrait.patching.residuals import pull_to_drafts
+from hifi_portrait.patching.residuals import guide_to_coarse_x0
 from hifi_portrait.patching.run_state import Call, MaskPyramid, prediction_kind
 from hifi_portrait.patching.settings import PatchSettings
 
@@ -21,11 +21,11 @@ ALPHA = (1 + SIGMA**2) ** -0.5
 
 
 class Job:
-    """What `pull_to_drafts` reads of a job."""
+    """What `guide_to_coarse_x0` reads of a job."""
 
-    def __init__(self, draft, rows=None, pull=1.0, masks=None):
-        self.prepared = type("Prepared", (), {"draft": draft})()
-        self.rows, self.pull, self.masks = rows, pull, masks
+    def __init__(self, coarse_x0, rows=None, guidance=1.0, masks=None):
+        self.prepared = type("Prepared", (), {"coarse_x0": coarse_x0})()
+        self.rows, self.guidance, self.masks = rows, guidance, masks
 
 
 def noise(seed, *shape):
@@ -37,13 +37,13 @@ def call(*jobs, kind="eps"):
 
 
 @pytest.mark.parametrize("kind", ["eps", "v"])
-def test_clean_latents_move_towards_the_draft(kind):
+def test_clean_latents_move_towards_the_coarse_x0(kind):
     sigma = SIGMA * ALPHA
     clean, rest, wanted = noise(0, 2, 4, 8, 8), noise(1, 2, 4, 8, 8), noise(2, 1, 4, 8, 8)
     x = ALPHA * clean + sigma * rest
     before = rest if kind == "eps" else ALPHA * rest - sigma * clean
-    draft = Draft(wanted, torch.full_like(wanted, 0.6))
-    after = pull_to_drafts(call(Job(draft, pull=0.5), kind=kind), x, before)
+    coarse = CoarseX0(wanted, torch.full_like(wanted, 0.6))
+    after = guide_to_coarse_x0(call(Job(coarse, guidance=0.5), kind=kind), x, before)
     found = (x - sigma * after) / ALPHA if kind == "eps" else ALPHA * x - sigma * after
     assert torch.allclose(found, clean + 0.3 * sigma * (wanted - clean), atol=1e-5)
 
@@ -51,35 +51,36 @@ def test_clean_latents_move_towards_the_draft(kind):
 def test_only_its_rows_and_its_side_of_the_mask_and_never_in_place():
     x, before = noise(0, 3, 4, 8, 8), noise(1, 3, 4, 8, 8)
     kept = before.clone()
-    draft = Draft(noise(2, 1, 4, 8, 8), torch.full((1, 4, 8, 8), 0.9))
+    coarse = CoarseX0(noise(2, 1, 4, 8, 8), torch.full((1, 4, 8, 8), 0.9))
     half = torch.zeros(1, 1, 8, 8)
     half[..., 4:] = 1
     rows = torch.tensor([0, 2])
-    after = pull_to_drafts(call(Job(draft, rows, masks=MaskPyramid(half))), x, before)
+    after = guide_to_coarse_x0(call(Job(coarse, rows, masks=MaskPyramid(half))), x, before)
     assert torch.equal(before, kept)
     assert torch.equal(after[1], before[1])
     assert torch.equal(after[..., :4], before[..., :4])
     assert (after[rows][..., 4:] != before[rows][..., 4:]).all()
-    whole = pull_to_drafts(call(Job(draft, rows)), x, before)
+    whole = guide_to_coarse_x0(call(Job(coarse, rows)), x, before)
     assert torch.equal(after[..., 4:], whole[..., 4:])
 
 
 def test_no_strength_no_change_and_other_predictions_are_left_alone():
     x, before = noise(0, 1, 4, 8, 8), noise(1, 1, 4, 8, 8)
-    draft = Draft(noise(2, 1, 4, 8, 8), torch.full((1, 4, 8, 8), 0.9))
-    assert pull_to_drafts(call(Job(draft, pull=0.0)), x, before) is before
-    assert pull_to_drafts(call(Job(None)), x, before) is before
-    assert pull_to_drafts(call(Job(draft), kind="other"), x, before) is before
+    coarse = CoarseX0(noise(2, 1, 4, 8, 8), torch.full((1, 4, 8, 8), 0.9))
+    assert guide_to_coarse_x0(call(Job(coarse, guidance=0.0)), x, before) is before
+    assert guide_to_coarse_x0(call(Job(None)), x, before) is before
+    assert guide_to_coarse_x0(call(Job(coarse), kind="other"), x, before) is before
     with pytest.raises(ValueError, match="'other'"):
-        draft.pull_on(before, x, 0.5, 0.5, "other")
+        coarse.guide(before, x, 0.5, 0.5, "other")
 
 
-def test_a_strength_above_1_never_goes_beyond_the_draft():
+def test_a_strength_above_1_never_goes_beyond_the_coarse_x0():
     x, before = noise(0, 1, 4, 8, 8), noise(1, 1, 4, 8, 8)
-    draft = Draft(noise(2, 1, 4, 8, 8), torch.full((1, 4, 8, 8), 0.5))
-    limit = replace(draft, pull=torch.ones(1, 4, 8, 8))
+    coarse = CoarseX0(noise(2, 1, 4, 8, 8), torch.full((1, 4, 8, 8), 0.5))
+    limit = replace(coarse, weight=torch.ones(1, 4, 8, 8))
     assert torch.equal(
-        pull_to_drafts(call(Job(draft, pull=7.0)), x, before), pull_to_drafts(call(Job(limit)), x, before)
+        guide_to_coarse_x0(call(Job(coarse, guidance=7.0)), x, before),
+        guide_to_coarse_x0(call(Job(limit)), x, before),
     )
 
 
@@ -101,20 +102,20 @@ def scene():
     return make_model(), hifi_net, make_identity(hifi_net.network, 7), make_landmarks()
 
 
-def pulled(scene, **settings):
+def guided(scene, **settings):
     model, hifi_net, identity, landmarks = scene
     return sample(apply_hifi_net(model, hifi_net, identity, landmarks, PatchSettings(**settings)))
 
 
-def test_a_whole_run_is_pulled_and_fusion_strength_0_leaves_it_out(scene, monkeypatch):
-    assert not torch.equal(pulled(scene), pulled(scene, fusion_strength=0.0))
-    with_draft = pulled(scene)
+def test_a_whole_run_is_guided_and_fusion_strength_0_leaves_it_out(scene, monkeypatch):
+    assert not torch.equal(guided(scene), guided(scene, fusion_strength=0.0))
+    guided_run = guided(scene)
     monkeypatch.setattr(run_state, "prediction_kind", lambda _: "other")
-    assert not torch.equal(pulled(scene), with_draft)
-    assert torch.equal(pulled(scene, fusion_strength=0.0), pulled(scene, fusion_strength=0.0))
+    assert not torch.equal(guided(scene), guided_run)
+    assert torch.equal(guided(scene, fusion_strength=0.0), guided(scene, fusion_strength=0.0))
 
 
 def test_a_model_that_predicts_something_else_is_reported(scene, monkeypatch, caplog):
     monkeypatch.setattr(run_state, "prediction_kind", lambda _: "other")
-    pulled(scene)
+    guided(scene)
     assert caplog.text.count("neither noise nor v") == 1
