@@ -16,7 +16,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ[
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
-from hifi_portrait.models import FaceBatch, HiFiNetConfig, HiFiPortrait
+from hifi_portrait.models import FaceBatch, HiFiNetConfig, HiFiPortrait, TargetMaps
 from hifi_portrait.models.checkpoint import load
 from hifi_portrait.models.warm_start import convert_instantid
 from torch.utils.flop_counter import FlopCounterMode
@@ -94,7 +94,7 @@ def cost_by_references(rounds: int) -> Figures:
             start = time.thread_time()
             tokens, detail = portrait.refiner(batch)
             start = note("refine", n, start)
-            prepared = net.prepare(inputs["hint"], tokens, inputs["coords"], detail, inputs["places"])
+            prepared = net.prepare(inputs["target"], tokens, detail)
             start = note("prepare", n, start)
             net.step(inputs["x"], inputs["timesteps"], inputs["y"], prepared)
             note("step", n, start)
@@ -142,7 +142,8 @@ def operations() -> Figures:
         portrait = HiFiPortrait(config, device="meta")
         x, t = torch.empty(1, 4, LATENT, LATENT), torch.empty(1)
         y, text = torch.empty(1, config.vector_dim), torch.empty(1, 77, config.context_dim)
-        hint, coords = torch.empty(1, 3, 8 * LATENT, 8 * LATENT), torch.empty(1, 3, LATENT, LATENT)
+        side = config.latent_downscale * LATENT
+        target = TargetMaps(torch.empty(1, 3, side, side), torch.empty(1, 3, LATENT, LATENT))
         added = {"text_embeds": torch.empty(1, 1280), "time_ids": torch.empty(1, 6)}
         unet.requires_grad_(False)
         net = portrait.requires_grad_(False).hifi_net
@@ -156,7 +157,7 @@ def operations() -> Figures:
                 torch.empty(max(n, 1)),
             )
             tokens, detail = portrait.refiner(faces)
-            inputs = (hint, tokens, coords, detail if n else None)
+            inputs = (target, tokens, detail if n else None)
             once = count(lambda i=inputs: net.prepare(*i))  # type: ignore[misc]
             prepared = net.prepare(*inputs)
             step = count(lambda p=prepared: net.step(x, t, y, p))  # type: ignore[misc]

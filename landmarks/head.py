@@ -39,7 +39,7 @@ _CENTRE = np.array([0.0, -0.4])
 _FACE_SHARE = 0.64
 """Side of the face within the UV texture."""
 _GRAZING = (0.12, 0.45)
-"""Cosines between surface and line of sight: below the first a texel is not visible, from the second it is."""
+"""Cosines between surface and line of sight: a texel is hidden below the first, visible from the second."""
 _HIDDEN = 0.12
 """How far behind the nearest surface a texel may lie and still be visible, interocular distances."""
 
@@ -104,8 +104,8 @@ class HeadSurface:
         Returns
         -------
         np.ndarray
-            (size, size, 4) uint8: colours, and the visibility of each texel; 0 where it is hidden, faces away,
-            or lies outside of the picture or of the mask.
+            (size, size, 4) uint8: colours, and the visibility of each texel; 0 where it is hidden, faces
+            away, or lies outside of the picture or of the mask.
         """
         vertices = self.weights @ np.asarray(points, np.float64)
         coverage = self._texels(size)

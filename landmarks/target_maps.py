@@ -1,7 +1,8 @@
 """The one builder of what the networks see of landmarks: a drawing and two maps of coordinates.
 
-Inference, the preparation of training data and evaluation all call `target_arrays`, so that a network is never
-shown a face in another way than it was trained with. ``models.tokens.TargetMaps`` holds the same as tensors.
+Inference, the preparation of training data and evaluation all call `target_arrays`, so that a network is
+never shown a face in another way than it was trained with. ``models.tokens.TargetMaps`` holds the same as
+tensors.
 """
 
 from __future__ import annotations

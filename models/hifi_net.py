@@ -336,7 +336,7 @@ class HiFiNet(nn.Module):
             h = h + prepared.texture * fusion_scale
         keys = tuple(zip(prepared.identity, prepared.fusion, strict=True))
         skips, first = [h], 0
-        for block in self.down_blocks:
+        for block in cast(list[DownBlock], self.down_blocks):
             last = first + block.transformer_count
             h, more = block(h, time, keys[first:last], fusion_scale)
             skips += more

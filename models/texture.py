@@ -1,10 +1,10 @@
-"""UV textures of heads: colours of all references at the same UV coordinates, fused, and warped onto the target.
+"""UV textures of heads: colours of all references at the same UV coordinates, fused and warped to the target.
 
 *Ours*. The paper has fusion layers and alignment layers and says no more. Fusion attention (``fusion.py``)
-aligns tokens, each of which covers a patch; here single pixels are aligned. Every reference is warped into the
-head's UV texture, so that the same place of the head has the same coordinates in all of them. A small network
-estimates a confidence for each texel of each reference, and the fused texture is sampled at every pixel of the
-target.
+aligns tokens, each of which covers a patch; here single pixels are aligned. Every reference is warped into
+the head's UV texture, so that one point of the head has the same coordinates in all of them. A small network
+estimates a confidence for each texel of each reference, and the fused texture is sampled at every pixel of
+the target.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class CoarseX0:
     latents: Tensor
     """``(B, latent_channels, h, w)``."""
     weight: Tensor
-    """``(B, latent_channels, h, w)`` below 1: the x0 guidance weight; 0 leaves the base's prediction as it is."""
+    """``(B, latent_channels, h, w)`` below 1: x0 guidance weight; 0 leaves the prediction as it is."""
 
     def guide(
         self,
@@ -153,9 +153,9 @@ class CoarseX0:
 class TextureEncoder(nn.Module):
     """Warps a fused UV texture onto the target and predicts the picture's latents from it. *Ours*.
 
-    The coarse prediction of x0 has a loss of its own in training, so that what the references show reaches the
-    picture directly and not only by way of the diffusion loss. The trunk reads it, and the base's prediction
-    is guided towards it (`CoarseX0.guide`).
+    The coarse prediction of x0 has a loss of its own in training, so that what the references show reaches
+    the picture directly and not only by way of the diffusion loss. The trunk reads it, and the base's
+    prediction is guided towards it (`CoarseX0.guide`).
     """
 
     def __init__(self, config: HiFiNetConfig, layers: Layers) -> None:
@@ -183,8 +183,8 @@ class TextureEncoder(nn.Module):
         texture
             From `TextureFusion`, batch B or 1.
         uv_map
-            ``(B, 3, H, W)``, H and W in px of the picture: UV coordinates in 0..1 of each pixel of the target,
-            and 1 on the head.
+            ``(B, 3, H, W)``, H and W in px of the picture: UV coordinates in 0..1 of each pixel of the
+            target, and 1 on the head.
         hint
             ``(B, 3, H, W)`` landmark drawing, 0..1.
 

@@ -62,7 +62,7 @@ class DetailTokens:
     bias: Tensor
     """``(B, M)`` float32: log of the face's share of all weights; -inf: not there."""
     texture: Tensor | None = None
-    """``(B, 4, R, R)``: the fused UV texture, colours times confidence, and confidence; see ``texture.py``."""
+    """``(B, 4, R, R)``: the fused UV texture: colours times confidence, and confidence."""
 
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> DetailTokens:
         """Return the same on another device; coordinates and bias keep their precision."""

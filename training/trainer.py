@@ -254,7 +254,7 @@ class Trainer:
         recipe, (faces, maps) = self.recipe, batch.first(n)
         fusion = self.system.portrait.refiner.texture
         encoder = self.system.portrait.hifi_net.texture_embedding
-        if fusion is None or encoder is None or faces.textures is None:
+        if fusion is None or encoder is None or faces.textures is None or maps.uv_map is None:
             raise ValueError(f"recipe {recipe.name}: draft losses need a network with textures")
         fused = fusion(faces.textures, faces.bias())
         _, draft = encoder(fused, maps.uv_map, maps.hint)

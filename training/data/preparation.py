@@ -34,7 +34,7 @@ DAMAGED = 0.6
 SHAPE_NOISE = 0.35
 """Deviation of the noise on identity coefficients: a fit from references is never exact."""
 READING_NOISE = 0.012
-"""Deviation of the landmarks with which a reference's texture is extracted, interocular distances: as of Face Mesh."""
+"""Deviation of the landmarks with which a reference is read, interocular distances: as of Face Mesh."""
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ...faces.open_analyzer import OpenAnalyzer
+from ...models.config import HiFiNetConfig
 from ..data.synthetic.dataset import load_shards
 from ..networks.recognizer import load_recognizer
 from ..runs import load_shipped
@@ -102,7 +103,13 @@ def contact_sheet(path: Path, trial: Trial, painted: dict[str, Painted], people:
     References are as the network sees them. Two people stand side by side in a row.
     """
     data, rows = trial.people, trial.rows[:people]
-    hints = (trial.landmarks(4)[1][:people].hint * 255).round().byte().movedim(1, -1).numpy()
+    hints = (
+        (trial.landmarks(4, HiFiNetConfig.tiny())[1][:people].hint * 255)
+        .round()
+        .byte()
+        .movedim(1, -1)
+        .numpy()
+    )
     columns = [
         np.stack([cv2.resize(c, (128, 128), interpolation=cv2.INTER_CUBIC) for c in data.crop[rows[:, r]]])
         for r in REFERENCES

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from hifi_portrait.models.config import HiFiNetConfig
 from hifi_portrait.training.data.batches import without_alignment, without_textures
 from hifi_portrait.training.data.preparation import prepare
 from hifi_portrait.training.data.synthetic.dataset import synthesize
@@ -10,11 +11,11 @@ from hifi_portrait.training.evaluation.evaluate import (
     TARGET,
     Trial,
     evaluate,
-    load_shipped,
     paint,
     sface_judge,
 )
 from hifi_portrait.training.evaluation.figures import SFACE, contact_sheet, open_analyzer
+from hifi_portrait.training.runs import load_shipped
 
 PEOPLE = 3
 
@@ -40,7 +41,7 @@ def system():
 
 
 def test_landmarks_come_from_the_references_and_never_from_the_target(trial):
-    points, maps = trial.landmarks(4)
+    points, maps = trial.landmarks(4, HiFiNetConfig.tiny())
     people, targets = trial.people, trial.rows[:, TARGET]
     assert points.shape == (PEOPLE, 72, 3)
     assert maps.hint.shape == (PEOPLE, 3, 128, 128)
@@ -49,7 +50,7 @@ def test_landmarks_come_from_the_references_and_never_from_the_target(trial):
     assert (away < 4).all(), "but near it, in px"
     kept = people.points.copy()
     people.points[targets] = 0
-    assert np.array_equal(trial.landmarks(4)[0], points)
+    assert np.array_equal(trial.landmarks(4, HiFiNetConfig.tiny())[0], points)
     people.points[:] = kept
     assert not np.array_equal(trial.landmarks(1)[0], points)
 
