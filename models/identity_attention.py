@@ -19,7 +19,7 @@ class IdentityLayerWeights(nn.Module):
         self.to_v_ip = layers.linear(context_dim, channels, bias=False, zero=True)
 
 
-class IdentityAttention(nn.Module):
+class IdentityAttentionWeights(nn.Module):
     """One pair of matrices for each cross-attention layer of the base UNet.
 
     Parameter names are those of InstantID's ``ip_adapter``: ``1.to_k_ip.weight``, ``3...``; odd numbers,

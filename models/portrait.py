@@ -7,7 +7,7 @@ from torch import nn
 
 from .config import HiFiNetConfig
 from .hifi_net import HiFiNet
-from .identity_attention import IdentityAttention
+from .identity_attention import IdentityAttentionWeights
 from .layers import initialise
 from .refiner import FaceRefiner
 
@@ -40,7 +40,7 @@ class HiFiPortrait(nn.Module):
         """Hash of configuration and weights in the file; identities carry it."""
         self.refiner = FaceRefiner(config, operations, dtype, device)
         self.hifi_net = HiFiNet(config, operations, dtype, device)
-        self.identity_attention = IdentityAttention(config, operations, dtype, device)
+        self.identity_attention = IdentityAttentionWeights(config, operations, dtype, device)
 
 
 def build(
