@@ -224,6 +224,51 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ),
         ),
     ),
+    "HiFiPortraitGuideWithHead": (
+        "While the picture is sampled, the model's idea of the finished picture is drawn towards a render of the person's head, in every step. "
+        "The render comes from real photos: pose, expression, features and colours are the person's. It needs no weights, and works with every model that makes pictures.\n\n"
+        "Start with `strength` 0.5 and `end_percent` 0.7. The model needs the last steps for itself, to make one picture of head, hair and background. "
+        "For a painted or drawn style choose *shape only* and lower `high_band`.\n\n"
+        "Give the render the size of the picture: another size is fitted, and soft. A batch of renders gives each picture its own.",
+        (
+            (
+                "the face looks pasted in",
+                "Lower `end_percent` to 0.5, or `strength`. Describe the light of the scene in the prompt, or relight the head in *Render Head*.",
+            ),
+            (
+                "the picture hardly follows",
+                "Raise `strength` or `end_percent`. With 4 to 8 steps, `falloff` 0 helps.",
+            ),
+            (
+                "colours of the photos where a style should be",
+                "Choose *shape only*.",
+            ),
+            (
+                "ears, neck or hair look wrong",
+                "No photo showed them. Connect `confidence`: what is guessed guides little. Or use a photo of that side.",
+            ),
+            (
+                "'the VAE gives 16 latent channels'",
+                "Connect the VAE that belongs to the model's checkpoint.",
+            ),
+        ),
+    ),
+    "HiFiPortraitTransferSkinDetail": (
+        "Many models paint skin like wax. This takes pores, moles and lines from the photos, through a render of the head in the same pose, into the finished picture. "
+        "Colours and light stay as they are, and eyes, lips and hair of the picture are left alone.\n\n"
+        "The face must be where the render has it: use the same landmarks for both, as with *Guide with Head*.",
+        (
+            (
+                "the detail is doubled or beside its place",
+                "The picture's face is not where the render's is. Guide the picture with the same render, or take the landmarks from the finished picture with *Landmarks from Photo*.",
+            ),
+            ("grain instead of skin", "The photos are noisy: lower `strength`, or raise `radius` a little."),
+            (
+                "nothing changes",
+                "The photos are soft or small, or `confidence` is low there. Add a sharp close photo.",
+            ),
+        ),
+    ),
     "HiFiPortraitLoadTinyPortraitModel": (
         "A small portrait model that comes with the pack: 128 x 128 pictures in a synthetic look, in seconds on any machine. It is for trying graphs and for learning; for real pictures use SDXL with the same nodes.",
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import faces, hifi_net, identity, landmarks, tiny
+from . import faces, head_guidance, hifi_net, identity, landmarks, tiny
 from .aliases import add_search_aliases
 from .guard import guarded
 
@@ -14,5 +14,12 @@ class HiFiPortraitExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return every node class, in the order of the data flow."""
-        nodes = [*faces.NODES, *identity.NODES, *landmarks.NODES, *hifi_net.NODES, *tiny.NODES]
+        nodes = [
+            *faces.NODES,
+            *identity.NODES,
+            *landmarks.NODES,
+            *hifi_net.NODES,
+            *head_guidance.NODES,
+            *tiny.NODES,
+        ]
         return guarded(add_search_aliases(nodes))

@@ -23,6 +23,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "HiFiPortraitLoadHiFiNet": ("instantid", "identitynet", "face controlnet"),
     "HiFiPortraitApplyHiFiNet": ("instantid", "ipadapter faceid", "pulid", "face swap", "same person"),
     "HiFiPortraitPreviewPeople": ("face masks", "who is where"),
+    "HiFiPortraitGuideWithHead": ("x0 guidance", "latent guidance", "img2img face", "face swap", "likeness"),
+    "HiFiPortraitTransferSkinDetail": ("skin texture", "pores", "waxy skin", "frequency separation"),
     "HiFiPortraitLoadTinyPortraitModel": ("tiny model", "demo model"),
 }
 
