@@ -29,6 +29,7 @@ from hifi_portrait.landmarks.draw import draw
 from hifi_portrait.landmarks.fit import FaceFit, fit_face, fit_faces
 from hifi_portrait.landmarks.generate import generate
 from hifi_portrait.landmarks.model import FaceModel
+from hifi_portrait.landmarks.names import eyes_midpoint, interocular_distance
 from hifi_portrait.tools.distil_face import EMBEDDING, People, align
 from hifi_portrait.training.data.synthetic.dataset import face_parameters
 from hifi_portrait.training.data.synthetic.mesh import HeadMesh, find_data
@@ -110,7 +111,7 @@ def random_scene(mesh: HeadMesh, model: FaceModel, rng: np.random.Generator) -> 
 def exact_points(mesh: HeadMesh, person: Person, scene: Scene, size: int = 1024) -> np.ndarray:
     """(72, 2) exact landmarks without rendering."""
     points = mesh.landmarks(person.neutral).astype(np.float64)
-    origin, unit = (points[36:42].mean(0) + points[42:48].mean(0)) / 2, person.unit(mesh)
+    origin, unit = eyes_midpoint(points), person.unit(mesh)
     moved = mesh.landmarks(
         person.neutral + np.tensordot(scene.expression.astype(np.float32), mesh.expression, 1)
     )
@@ -202,7 +203,7 @@ def inner_residual(points: np.ndarray, fit: FaceFit, model: FaceModel) -> float:
 
 def eye_distance(fit: FaceFit, model: FaceModel) -> float:
     face = model.points(fit.shape)
-    return float(np.linalg.norm(face[36:42].mean(0) - face[42:48].mean(0)))
+    return interocular_distance(face)
 
 
 def photographs(model: FaceModel) -> Figures:

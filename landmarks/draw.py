@@ -79,7 +79,7 @@ def draw_mesh72(landmarks: FaceLandmarks3D, row: int) -> np.ndarray:
     points, visible = landmarks.points[row], landmarks.visible[row]
     image = np.zeros((landmarks.height, landmarks.width, 3), np.uint8)
     # The extent of the nose bridge and the eyes in 3D does not shrink when the head turns.
-    unit = float(np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0)))
+    unit = names.interocular_distance(points)
     thickness = max(1, round(unit / 40))
     for hidden in (True, False):
         for curve, closed, color in _CURVES:

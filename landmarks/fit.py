@@ -506,7 +506,7 @@ class _Face:
         expression_deviation[self.rows] = np.minimum(deviation[6:], [_sigma_of(name) for name in self.names])
         seen = self._project(self._posed(identity))
         eyes = self.model.points(identity)
-        own_unit = np.linalg.norm(eyes[36:42].mean(0) - eyes[42:48].mean(0)) * self.scale
+        own_unit = names.interocular_distance(eyes) * self.scale
         inner = [i for i in names.INNER_FACE if self.given[i]]
         residual = float(np.linalg.norm(self.target - seen, axis=1)[inner].mean() / own_unit)
         return FaceFit(

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from .model import FaceModel
-from .raster import Coverage, rasterise, uv_map
+from .names import interocular_distance
+from .raster import Coverage, rasterise, uv_map, vertex_normals
 
 _RIGID = (0, 1, 2, 14, 15, 16, 27, 28, 29, 30, 36, 39, 42, 45, 70, 71)
 """Points that no expression moves much: the head's axes are read from them."""
@@ -117,11 +118,9 @@ class HeadSurface:
             return cv2.remap(values, x, y, interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
 
         height, width = picture.shape[:2]
-        depth = np.full((height, width), -np.inf, np.float32)
         front = rasterise(vertices, self.triangles, width, height)
-        z = front.interpolate(vertices[:, 2:], self.triangles, width, height)[..., 0]
-        depth.ravel()[front.pixel] = z.ravel()[front.pixel]
-        unit = float(np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0)))
+        depth = front.interpolate(vertices[:, 2:], self.triangles, width, height, empty=-np.inf)
+        unit = interocular_distance(points)
         nearest = sample(depth, cv2.INTER_NEAREST)
         visible = where[..., 3] * (where[..., 2] >= nearest - _HIDDEN * unit)
         visible = visible * sample(np.asarray(mask, np.float32), cv2.INTER_LINEAR)
@@ -140,13 +139,10 @@ class HeadSurface:
 
 def _facing(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(V,) in 0..1: how well the surface around each vertex is seen, by its angle to the line of sight."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    normal = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(normal, triangles[:, corner], np.cross(b - a, c - a))
-    cosine = normal[:, 2] / np.maximum(np.linalg.norm(normal, axis=1), 1e-9)
+    cosine = vertex_normals(vertices, triangles)[:, 2]
     low, high = _GRAZING
-    return np.clip((cosine - low) / (high - low), 0, 1)
+    visible: np.ndarray = np.clip((cosine - low) / (high - low), 0, 1)
+    return visible
 
 
 @lru_cache(maxsize=2)

@@ -64,6 +64,42 @@ KPS5_NAMES = ("right_eye", "left_eye", "nose_tip", "right_mouth_corner", "left_m
 """Order of the five keypoints that detectors and InstantID use (subject's right first)."""
 
 
+def eye_centres(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the subject's right and left eye centre, each the mean of six lid points.
+
+    Parameters
+    ----------
+    points : np.ndarray
+        (..., 68 or more, D).
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        (..., D) each.
+    """
+    points = np.asarray(points)
+    return points[..., 36:42, :].mean(-2), points[..., 42:48, :].mean(-2)
+
+
+def eyes_midpoint(points: np.ndarray) -> np.ndarray:
+    """Return the middle of the eye centres, (..., D), of (..., 68 or more, D): the head frame's origin."""
+    right, left = eye_centres(points)
+    middle: np.ndarray = (right + left) / 2
+    return middle
+
+
+def interocular_distance(points: np.ndarray) -> float:
+    """Return the distance of the eye centres, in the unit of the points; the unit of the head frame.
+
+    Parameters
+    ----------
+    points : np.ndarray
+        (68 or more, 2 or 3). With depth, the distance does not shrink when the head turns.
+    """
+    right, left = eye_centres(points)
+    return float(np.linalg.norm(right - left))
+
+
 def five_points(points: np.ndarray) -> np.ndarray:
     """Five detector keypoints from 72 points.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .model import FaceModel
+from .names import interocular_distance
 
 
 def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06) -> np.ndarray:
@@ -34,8 +35,8 @@ def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06
     facing = np.zeros(len(points), bool)
     facing[triangles[area > -1e-9].ravel()] = True
 
-    unit = np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
-    solid = np.abs(area) > 1e-6 * max(float(unit), 1e-6) ** 2
+    unit = interocular_distance(points)
+    solid = np.abs(area) > 1e-6 * max(unit, 1e-6) ** 2
     a, b, c, area, corners = a[solid], b[solid], c[solid], area[solid], triangles[solid]
     p = points[:, None, :]
     l1 = ((p[..., 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (p[..., 1] - a[:, 1]) * (c[:, 0] - a[:, 0])) / area

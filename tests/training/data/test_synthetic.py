@@ -10,7 +10,6 @@ from hifi_portrait.training.data.synthetic.dataset import face_parameters, load_
 from hifi_portrait.training.data.synthetic.degradation import damage
 from hifi_portrait.training.data.synthetic.mesh import HeadMesh, find_data
 from hifi_portrait.training.data.synthetic.people import draw_person
-from hifi_portrait.training.data.synthetic.raster import rasterise
 from hifi_portrait.training.data.synthetic.render import render
 from hifi_portrait.training.data.synthetic.scenes import PALETTE
 
@@ -126,16 +125,3 @@ def test_damage_spoils_without_moving_the_picture(mesh):
     assert min(changes) > 0.5
     again = damage(picture.image, picture.points, np.random.default_rng(0))
     assert np.array_equal(again, damage(picture.image, picture.points, np.random.default_rng(0)))
-
-
-def test_rasteriser_takes_the_nearest_front_face():
-    far = [[0, 0, 0], [0, 8, 0], [8, 0, 0]]
-    near = [[2, 2, 1], [2, 6, 1], [6, 2, 1]]
-    back = [[0, 0, 5], [8, 0, 5], [0, 8, 5]]
-    screen = np.array(far + near + back, np.float32)
-    owner, weights = rasterise(screen, np.arange(9).reshape(3, 3), 8, 8)
-    owner = owner.reshape(8, 8)
-    assert owner[3, 3] == 1
-    assert owner[0, 0] == 0
-    assert owner[7, 7] == -1
-    assert np.allclose(weights.reshape(8, 8, 3)[0, 0].sum(), 1)

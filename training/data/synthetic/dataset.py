@@ -15,6 +15,7 @@ import numpy as np
 
 from ....landmarks.camera import CAMERA_DISTANCE, angles, rotation
 from ....landmarks.model import FaceModel
+from ....landmarks.names import eyes_midpoint
 from .mesh import HeadMesh
 from .people import Person, draw_person
 from .render import render
@@ -45,7 +46,7 @@ def face_parameters(
     projected on its identity basis; pose, place and scale absorb the transform.
     """
     points = mesh.landmarks(person.neutral).astype(np.float64)
-    origin = (points[36:42].mean(0) + points[42:48].mean(0)) / 2
+    origin = eyes_midpoint(points)
     unit = person.unit(mesh)
     a, b = points - points.mean(0), model.mean - model.mean.mean(0)
     u, s, vt = np.linalg.svd(b.T @ a)

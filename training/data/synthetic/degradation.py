@@ -5,13 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ....landmarks.names import eye_centres, interocular_distance
+
 
 def _occlude(image: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Cover a part of the face: a half, the mouth, the eyes, the forehead, or a patch anywhere."""
     size = len(image)
-    unit = float(np.linalg.norm(points[36:42, :2].mean(0) - points[42:48, :2].mean(0))) + 1e-6
+    unit = interocular_distance(points[:, :2]) + 1e-6
     centre = points[:68, :2].mean(0)
-    across = (points[42:48, :2].mean(0) - points[36:42, :2].mean(0)) / unit
+    right, left = eye_centres(points[:, :2])
+    across = (left - right) / unit
     down = np.array([-across[1], across[0]])
     part = rng.choice(
         ["left", "right", "mouth", "eyes", "forehead", "patch"], p=[0.2, 0.2, 0.2, 0.15, 0.1, 0.15]

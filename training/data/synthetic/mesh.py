@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .raster import rasterise, vertex_normals
+from ....landmarks.raster import rasterise, vertex_normals
 
 EMBEDDING = Path(__file__).parent / "face72_embedding.npz"
 SKIN, EYE, TEETH, TONGUE, LASHES, HAIR_SHEET = range(6)
@@ -267,10 +267,8 @@ def _bake_occlusion(vertices: np.ndarray, triangles: np.ndarray, directions: int
         side /= np.linalg.norm(side)
         turned = points @ np.stack([side, np.cross(d, side), d]).T
         screen = np.stack([turned[:, 0] * scale + size / 2, size / 2 - turned[:, 1] * scale, turned[:, 2]], 1)
-        owner, weights = rasterise(screen.astype(np.float32), triangles, size, size)
-        depth = np.full(size * size, -9.0, np.float32)
-        hit = owner >= 0
-        depth[hit] = (screen[triangles[owner[hit]], 2] * weights[hit]).sum(1)
+        covered = rasterise(screen, triangles, size, size, "counterclockwise")
+        depth = covered.interpolate(screen[:, 2:], triangles, size, size, empty=-9.0).ravel()
         x, y = (np.clip(screen[:, k].astype(int), 0, size - 1) for k in (0, 1))
         facing = np.maximum(normals @ d, 0)
         seen += np.clip(1.5 - (depth[y * size + x] - turned[:, 2]) / 0.06, 0, 1) * facing

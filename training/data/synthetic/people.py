@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ....landmarks.names import interocular_distance
 from .mesh import HeadMesh
 
 HAIR_STYLES = ("bald", "buzz", "short", "full", "afro", "bob", "long")
@@ -65,7 +66,7 @@ class Person:
     def unit(self, mesh: HeadMesh) -> float:
         """Interocular distance (of the eyes' contours' centres), decimetres."""
         points = mesh.landmarks(self.neutral)
-        return float(np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0)))
+        return interocular_distance(points)
 
 
 def _thirds(x: float) -> np.ndarray:

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from ....landmarks.camera import CAMERA_DISTANCE, rotation
+from ....landmarks.names import eyes_midpoint
+from ....landmarks.raster import rasterise, vertex_normals
 from .mesh import EYE, HAIR_SHEET, LASHES, SKIN, TEETH, TONGUE, HeadMesh
 from .people import Person
-from .raster import rasterise, vertex_normals
 from .scenes import Scene
 
 _SUPERSAMPLE = 1.5
@@ -268,10 +269,8 @@ def _shadow(
     size, scale = 150, 150 / 7.6
     turned = view @ frame.T
     screen = np.stack([turned[:, 0] * scale + size / 2, size * 0.45 - turned[:, 1] * scale, turned[:, 2]], 1)
-    owner, weights = rasterise(screen, triangles, size, size)
-    depth = np.full(size * size, -99.0, np.float32)
-    hit = np.nonzero(owner >= 0)[0]
-    depth[hit] = (screen[triangles[owner[hit]], 2] * weights[hit]).sum(1)
+    covered = rasterise(screen, triangles, size, size, "counterclockwise")
+    depth = covered.interpolate(screen[:, 2:], triangles, size, size, empty=-99.0).ravel()
     q = at @ frame.T
     x, y = q[:, 0] * scale + size / 2, size * 0.45 - q[:, 1] * scale
     total = np.zeros(len(at), np.float32)
@@ -303,7 +302,7 @@ def render(mesh: HeadMesh, person: Person, scene: Scene, size: int = 128) -> Pic
     neutral, unit = person.neutral, person.unit(mesh)
     skin_triangles = mesh.triangles[mesh.kind == SKIN]
     points = mesh.landmarks(neutral)
-    origin = (points[36:42].mean(0) + points[42:48].mean(0)) / 2
+    origin = eyes_midpoint(points)
     vertices = neutral + np.tensordot(scene.expression.astype(np.float32), mesh.expression, 1)
     bare = vertices
     if person.hair_style != "bald":
@@ -325,9 +324,8 @@ def render(mesh: HeadMesh, person: Person, scene: Scene, size: int = 128) -> Pic
         return np.stack([x, y, v[:, 2] * pixels], 1)
 
     screen = screen_of(view, work)
-    owner, bary = rasterise(screen, triangles, work, work)
-    hit = np.nonzero(owner >= 0)[0]
-    corners, weights, shows = triangles[owner[hit]], bary[hit], kind[owner[hit]]
+    covered = rasterise(screen, triangles, work, work, "counterclockwise")
+    hit, shows = covered.pixel, kind[covered.triangle]
     one_sided = triangles[: len(mesh.triangles)]
     if len(triangles) > len(one_sided):
         one_sided = np.concatenate([one_sided, triangles[len(one_sided) :][: len(sheet_triangles) // 2]])
@@ -336,7 +334,7 @@ def render(mesh: HeadMesh, person: Person, scene: Scene, size: int = 128) -> Pic
     for k, mask in enumerate((mesh.occlusion, mesh.lips, mesh.eyelids, mesh.ears, mesh.inside_mouth)):
         fields[:count, 9 + k] = mask
     fields[count:, 9] = 0.85
-    surface = (fields[corners] * weights[..., None]).sum(1)
+    surface = covered.values(fields, triangles)
     normal, spot, at, sky, masks = (
         surface[:, :3],
         surface[:, 3:6],
@@ -397,8 +395,7 @@ def render(mesh: HeadMesh, person: Person, scene: Scene, size: int = 128) -> Pic
 
     posed = _pose(bare, mesh.base, mesh, origin, unit, scene)
     marks = mesh.landmarks(screen_of(posed, size)).astype(np.float32)
-    depth = np.full(work * work, -1e9, np.float32)
-    depth[hit] = (screen[corners, 2] * weights).sum(1)
+    depth = covered.interpolate(screen[:, 2:], triangles, work, work, empty=-1e9).ravel()
     px = np.clip(marks[:, :2] * (work / size), 0, work - 1).astype(int)
     pixels = scene.scale * work / 128
     visible = depth[px[:, 1] * work + px[:, 0]] - marks[:, 2] * (work / size) < 0.10 * pixels
