@@ -176,8 +176,8 @@ class HeadModel:
         index = self.geometry_triangles.ravel()
         count = len(self.mean)
         total = np.stack([np.bincount(index, np.repeat(face[:, k], 3), count) for k in range(3)], 1)
-        total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-        return total[self.source].astype(np.float32)
+        unit = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+        return unit[self.source].astype(np.float32)
 
     def posed(self, vertices: np.ndarray, matrix: np.ndarray, bend_neck: bool = True) -> np.ndarray:
         """Turn a head; the neck bends, so that the chest turns less.

@@ -124,7 +124,7 @@ class People:
     def draw_weights(
         self, rng: np.random.Generator, sigma: float = 0.27, asymmetry: float = 0.10
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights of the targets of one random adult: (2, 4, 3, 3) universal, (3, 2, 4) ancestry, (L,) local."""
+        """Draw a random adult: weights (2, 4, 3, 3) universal, (3, 2, 4) by ancestry, (L,) local."""
 
         def thirds(x: float) -> np.ndarray:
             return np.array([max(0, 1 - 2 * x), 1 - abs(2 * x - 1), max(0, 2 * x - 1)])
@@ -140,9 +140,7 @@ class People:
                 np.interp(age, [25, 80], [0, 1]),
             ]
         )
-        universal = np.einsum(
-            "s,a,m,w->samw", sexes, ages, thirds(rng.beta(4, 4)), thirds(rng.beta(3, 3))
-        )
+        universal = np.einsum("s,a,m,w->samw", sexes, ages, thirds(rng.beta(4, 4)), thirds(rng.beta(3, 3)))
         ancestry = np.einsum("r,s,a->rsa", rng.dirichlet([0.5] * 3), sexes, ages)
         weights = np.zeros(len(self.local_names))
         shared: dict[str, float] = {}

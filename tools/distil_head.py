@@ -29,9 +29,9 @@ from scipy.spatial.distance import cdist
 from ..head import model as head_model
 from ..landmarks import names
 from ..landmarks.model import FaceModel
-from .distil_face import ANCESTRIES, EMBEDDING, UNIVERSAL, People
 from ..training.data.synthetic.mesh import read_target
 from . import head_parts, head_uv
+from .distil_face import ANCESTRIES, EMBEDDING, UNIVERSAL, People
 
 PEOPLE = 4000
 MIRROR_AXIS = np.array([-1.0, 1.0, 1.0])
@@ -139,7 +139,7 @@ def base_mask(data: Path, base: head_parts.Base, name: str) -> np.ndarray:
 
 def hairline(points: np.ndarray) -> np.ndarray:
     """(G,) decimetres above an average hairline, positive on the scalp."""
-    x, y, z = points.T
+    _, y, z = points.T
     line = np.interp(
         z, [-0.5, 0.2, 0.42, 0.55, 0.75, 0.92, 1.1, 1.5], [6.5, 6.62, 7.0, 7.15, 7.25, 7.7, 7.92, 8.02]
     )
@@ -161,6 +161,14 @@ def regions(points: np.ndarray, part: np.ndarray, masks: dict[str, np.ndarray]) 
     result[masks["lips"] > 0.3] = index["lips"]
     result[masks["ears"] > 0.3] = index["ears"]
     result[masks["inside-mouth"] > 0.5] = index["mouth"]
+    for number in range(2):
+        # Behind the lids' edges the skin lines the socket, out of sight.
+        ball = points[part == number + 1]
+        radius = np.ptp(ball[:, 0]) / 2
+        middle = ball[0] - [0, 0, (1 + head_parts.CORNEA) * radius]
+        away = np.linalg.norm(points - middle, axis=1) / radius
+        hidden = (away < 1.5) & (points[:, 2] < middle[2] + 0.62 * radius) & (masks["eyelids"] < 0.5)
+        result[hidden & (part == 0)] = index["socket"]
     for number, name in enumerate(PARTS):
         result[part == number + 1] = index[name]
     return result
@@ -171,13 +179,12 @@ PARTS = ("left_eye", "right_eye", "upper_teeth", "lower_teeth", "tongue")
 
 def assemble(base: head_parts.Base) -> tuple[np.ndarray, np.ndarray, sparse.csr_matrix]:
     """Triangles (T, 3) counter-clockwise, part (G,), and rows (G, N) on the base mesh's vertices."""
-    count = len(base.points)
     parts = [
         head_parts.skin(base),
         head_parts.eyeball(base, "l"),
         head_parts.eyeball(base, "r"),
         *(
-            head_parts.taken(base.of(f"helper-{name}"), count)
+            head_parts.taken(base.of(f"helper-{name}"), base.points)
             for name in ("upper-teeth", "lower-teeth", "tongue")
         ),
     ]
@@ -219,15 +226,16 @@ def distil(data: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     base, face = head_parts.Base.read(data), FaceModel.load()
     triangles, part, rows = assemble(base)
     points = rows @ base.points.astype(float)
+    mirror = cKDTree(points).query(points * MIRROR_AXIS)[1]
     masks = {
         name: rows @ base_mask(data, base, name) * (part == 0)
         for name in ("eyelids", "lips", "ears", "inside-mouth")
     }
+    masks = {name: (values + values[mirror]) / 2 for name, values in masks.items()}
     vertices, shares = place_landmarks(base, rows, points, part)
     landmarks = sparse.csr_matrix(
         (shares.ravel(), (np.repeat(np.arange(72), 4), vertices.ravel())), (72, len(points))
     )
-    mirror = cKDTree(points).query(points * MIRROR_AXIS)[1]
     stored = np.load(EMBEDDING)
     people = People(data, (stored["vertices"], stored["weights"].astype(float)))
     targets = Targets(data, base, rows, people)
@@ -237,7 +245,9 @@ def distil(data: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         [meet(b, mean, landmarks, exact) for b, exact in zip(identity, face.identity, strict=True)]
     )
     unit = np.linalg.norm(
-        np.subtract(*((landmarks @ targets.base)[list(eye)].mean(0) for eye in (names.RIGHT_EYE, names.LEFT_EYE)))
+        np.subtract(
+            *((landmarks @ targets.base)[list(eye)].mean(0) for eye in (names.RIGHT_EYE, names.LEFT_EYE))
+        )
     )
     expression = targets.expression / unit
     print("72 points:", *(
@@ -249,8 +259,8 @@ def distil(data: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         )
     ))  # fmt: skip
     region = regions(points, part, masks)
-    layout = head_uv.lay_out(triangles, mean, region, part)
-    source, corners, uv = layout
+    opened = mean + 0.35 * expression[face.expression_index["jawOpen"]]
+    source, corners, uv = head_uv.lay_out(triangles, opened, region, part, mirror)
     low, high = 5.75, 6.35
     slant = points[:, 1] - 0.22 * (0.3 - points[:, 2])
     share = np.clip((slant - low) / (high - low), 0, 1)
@@ -287,7 +297,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     arrays, metadata = distil(args.data)
     size = head_model.pack(args.output, arrays, metadata)
-    print(f"{args.output}: {size} bytes, {len(arrays['source'])} vertices, {len(arrays['triangles'])} triangles")
+    print(
+        f"{args.output}: {size} bytes, {len(arrays['source'])} vertices, {len(arrays['triangles'])} triangles"
+    )
     return 0
 
 

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
+from scipy.spatial import cKDTree
 
 from ..training.data.synthetic.mesh import read_object
 
 RINGS, SEGMENTS = 12, 28
 """Of an eyeball: rings from the pupil to the equator and beyond, vertices of each."""
-_CORNEA = 0.12
+CORNEA = 0.12
 """How far the cornea rises above the eyeball's sphere, in radii."""
 _FRONT = np.deg2rad(115.0)
 """How far around an eyeball reaches, from the pupil."""
@@ -48,14 +49,21 @@ class Part(NamedTuple):
     weights: sparse.csr_matrix
 
 
-def _split(quads: np.ndarray) -> np.ndarray:
+def _split(quads: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Triangles along the shorter diagonals, in doubt the one with the highest corner: left mirrors right."""
+    corners = points[quads].astype(float)
+    first, second = (np.linalg.norm(corners[:, k] - corners[:, k + 2], axis=1) for k in (0, 1))
+    highest = corners[..., 1].argmax(1) % 2 == 1
+    turned = np.where(np.abs(first - second) < 1e-4, highest, second < first)
+    turned &= quads[:, 2] != quads[:, 3]
+    quads = np.where(turned[:, None], np.roll(quads, -1, 1), quads)
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     return triangles[triangles[:, 1] != triangles[:, 2]]
 
 
-def taken(quads: np.ndarray, count: int) -> Part:
-    """Return quads of the base mesh as they are; `count` is the number of the base mesh's vertices."""
-    triangles = _split(quads)
+def taken(quads: np.ndarray, points: np.ndarray) -> Part:
+    """Return quads of the base mesh as they are; `points` (N, 3) are all its vertices."""
+    triangles, count = _split(quads, points), len(points)
     keep = np.unique(triangles)
     number = np.zeros(count, int)
     number[keep] = np.arange(len(keep))
@@ -117,8 +125,13 @@ def skin(base: Base) -> Part:
         middle, radius = (eye.max(0) + eye.min(0)) / 2, np.ptp(eye[:, 0]) / 2
         away = centre - middle
         hidden |= (np.linalg.norm(away, axis=1) < 1.6 * radius) & (away[:, 2] < -0.35 * radius)
-    part = taken(quads[~hidden], len(base.points))
-    return clip(part, _above_collar(part.weights @ base.points.astype(float)))
+    part = taken(quads[~hidden], base.points)
+    part = clip(part, _above_collar(part.weights @ base.points.astype(float)))
+    # The left half is the mirror image of the right one, to the last diagonal.
+    points = part.weights @ base.points.astype(float)
+    mirror = cKDTree(points).query(points * [-1.0, 1.0, 1.0])[1]
+    half = part.triangles[points[part.triangles].mean(1)[:, 0] > 0]
+    return Part(np.concatenate([half, mirror[half][:, [0, 2, 1]]]), part.weights)
 
 
 def eyeball(base: Base, side: str) -> Part:
@@ -131,9 +144,9 @@ def eyeball(base: Base, side: str) -> Part:
     radius = np.ptp(points[:, 0]) / 2
     middle[2] = points[:, 2].min() + radius
     around = 2 * np.pi * np.arange(SEGMENTS) / SEGMENTS
-    ball = [[0.0, 0.0, 1 + _CORNEA]]
+    ball = [[0.0, 0.0, 1 + CORNEA]]
     for theta in _FRONT * (np.arange(1, RINGS + 1) / RINGS) ** 1.15:
-        rise = 1 + _CORNEA * np.clip(1 - (theta / np.deg2rad(38)) ** 2, 0, 1) ** 1.5
+        rise = 1 + CORNEA * np.clip(1 - (theta / np.deg2rad(38)) ** 2, 0, 1) ** 1.5
         ball += [
             [rise * np.sin(theta) * np.cos(a), rise * np.sin(theta) * np.sin(a), rise * np.cos(theta)]
             for a in around

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse import csgraph
 from scipy.sparse.linalg import factorized
 
 from ..head.model import REGIONS
 from .head_parts import eyeball_uv
 
-STEPS = 600
+STEPS = 1200
 
 
 def edges_of(triangles: np.ndarray) -> np.ndarray:
@@ -25,7 +24,7 @@ def edges_of(triangles: np.ndarray) -> np.ndarray:
 
 
 def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
-    """Closed loops of vertices along the open edges, longest first."""
+    """Return closed loops of vertices along the open edges, longest first."""
     edges = edges_of(triangles)
     count = int(triangles.max()) + 1
     codes = edges[:, 0] * count + edges[:, 1]
@@ -74,15 +73,15 @@ def _fill(triangles: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, in
     return np.concatenate([triangles, *fans]), outer, count
 
 
-def tutte(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(V, 2) harmonic map into the unit disc, x mirrored where the surface is, the mirror axis upright."""
+def tutte(triangles: np.ndarray, points: np.ndarray, whole: bool = False) -> np.ndarray:
+    """(V, 2) harmonic map into the unit disc, the collar's front below; `whole`: holes' middles too."""
     filled, outer, count = _fill(triangles, len(points))
     edges = np.unique(np.sort(edges_of(filled), 1), axis=0)
     both = np.concatenate([edges, edges[:, ::-1]])
     around = sparse.csr_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), (count, count))
     length = np.linalg.norm(points[outer] - points[np.roll(outer, -1)], axis=1)
     # Start at the collar's front middle, which goes to the bottom.
-    front = np.argmin(np.abs(points[outer][:, 0]) - 0.1 * points[outer][:, 2])
+    front = np.argmin(10 * np.abs(points[outer][:, 0]) + points[outer][:, 1])
     turn = 2 * np.pi * np.r_[0, np.cumsum(length)[:-1]] / length.sum()
     turn = turn - turn[front] - np.pi / 2
     place = np.zeros((count, 2))
@@ -92,13 +91,13 @@ def tutte(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
     solve = factorized(laplacian[inner][:, inner].tocsc())
     right = -laplacian[inner][:, outer] @ place[outer]
     place[inner] = np.stack([solve(right[:, 0]), solve(right[:, 1])], 1)
-    return place[: len(points)]
+    return place if whole else place[: len(points)]
 
 
 class _Metric:
-    """Rest shapes of triangles and the symmetric Dirichlet energy of a map."""
+    """Rest shapes of triangles and the symmetric Dirichlet energy of a map; the last `loose` count little."""
 
-    def __init__(self, triangles: np.ndarray, points: np.ndarray, density: np.ndarray):
+    def __init__(self, triangles: np.ndarray, points: np.ndarray, density: np.ndarray, loose: int):
         self.triangles = triangles
         a, b, c = (points[triangles[:, k]] for k in range(3))
         e1, e2 = b - a, c - a
@@ -111,6 +110,7 @@ class _Metric:
         rest[:, 0, 0], rest[:, 0, 1], rest[:, 1, 1] = length, x, y
         rest *= size[:, None, None]
         self.area = np.linalg.det(rest) / 2
+        self.area[len(triangles) - loose :] *= 0.1
         self.area = self.area / self.area.sum()
         self.inverse = np.linalg.inv(rest)
 
@@ -119,7 +119,7 @@ class _Metric:
         a, b, c = (uv[self.triangles[:, k]] for k in range(3))
         jacobian = np.stack([b - a, c - a], 2) @ self.inverse
         determinant = np.linalg.det(jacobian)
-        if (determinant <= 1e-9).any():
+        if not (determinant > 1e-13).all():
             return np.inf, uv
         square = (jacobian**2).sum((1, 2))
         total = float((self.area * square * (1 + determinant**-2)).sum())
@@ -138,16 +138,26 @@ class _Metric:
         return total, result
 
 
-def relax(
-    uv: np.ndarray, triangles: np.ndarray, points: np.ndarray, density: np.ndarray, mirror: np.ndarray | None
-) -> np.ndarray:
-    """Descend the symmetric Dirichlet energy from a map without folds; `mirror` (V,) keeps it symmetric."""
-    metric = _Metric(triangles, points, density)
+def relax(triangles: np.ndarray, points: np.ndarray, density: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """Descend the symmetric Dirichlet energy from a harmonic map; `mirror` (V,) keeps it symmetric.
+
+    Holes are filled while it does, so that they neither close nor fold over.
+    """
+    uv = tutte(triangles, points, whole=True)
+    filled, _, count = _fill(triangles, len(points))
+    own, loose = len(points), len(filled) - len(triangles)
+    for middle in range(own, count):
+        rim = np.setdiff1d(filled[(filled == middle).any(1)], [middle])
+        points = np.concatenate([points, points[rim].mean(0, keepdims=True)])
+        density = np.append(density, density[rim].mean())
+    across = np.abs(points[own:, None] * [-1, 1, 1] - points[None, own:]).sum(2).argmin(1)
+    mirror = np.append(mirror, own + across)
+    triangles = filled
+    metric = _Metric(triangles, points, density, loose)
     # Best overall size first.
-    sizes = np.geomspace(0.05, 20, 60) * np.sqrt(1 / np.ptp(uv[:, 0]))
+    sizes = np.geomspace(0.05, 50, 60) * np.sqrt(1 / np.ptp(uv[:, 0]))
     uv = uv * sizes[np.argmin([metric.energy(uv * s)[0] for s in sizes])]
     edges = np.unique(np.sort(edges_of(triangles), 1), axis=0)
-    count = len(uv)
     step = 1.0
     solve = None
     for number in range(STEPS):
@@ -167,8 +177,11 @@ def relax(
             laplacian = sparse.diags(np.asarray(around.sum(1)).ravel() + 1e-6 * strength.mean()) - around
             solve = factorized(laplacian.tocsc())
         value, gradient = metric.energy(uv, gradient=True)
+        if not np.isfinite(value):
+            raise ValueError("head layout: a triangle is turned over")
         assert solve is not None
         direction = -np.stack([solve(gradient[:, 0]), solve(gradient[:, 1])], 1)
+        direction = (direction + direction[mirror] * [-1, 1]) / 2
         slope = float((gradient * direction).sum())
         step *= 2.5
         while True:
@@ -177,16 +190,10 @@ def relax(
                 break
             step *= 0.5
         uv = moved
-        if mirror is not None:
-            uv = (uv + uv[mirror] * [-1.0, 1.0]) / 2
-    return uv
-
-
-def components(triangles: np.ndarray, count: int) -> np.ndarray:
-    """(count,) number of the connected piece that each vertex belongs to."""
-    edges = edges_of(triangles)
-    graph = sparse.coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count))
-    return csgraph.connected_components(graph, directed=False)[1]
+    even = (uv + uv[mirror] * [-1, 1]) / 2
+    if not np.isfinite(metric.energy(even)[0]):
+        raise ValueError("head layout: left and right differ too much to be mirror images")
+    return even[:own]
 
 
 def _back_seam(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -204,24 +211,23 @@ def _back_seam(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _skin_island(
-    triangles: np.ndarray, points: np.ndarray, region: np.ndarray
+    triangles: np.ndarray, points: np.ndarray, region: np.ndarray, mirror: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Source (V,), triangles over it, and map (V, 2) of the skin, y up, in units of the head."""
     used = np.unique(triangles)
     number = np.zeros(len(points), int)
     number[used] = np.arange(len(used))
-    triangles, points, region = number[triangles], points[used], region[used]
+    triangles, points, region, across = number[triangles], points[used], region[used], number[mirror[used]]
     path = _back_seam(triangles, points)
     opened, source = cut(triangles, points, path)
-    x, y, z = points.T
-    density = 0.5 + 0.5 * np.clip((z + 0.9) / 0.7, 0, 1) * np.clip((y + 1.7) / 0.3, 0, 1) * np.clip(
-        (1.35 - y) / 0.5, 0, 1
-    )
-    density[region == REGIONS.index("ears")] = 0.75
-    across = np.abs(points[:, None] * [-1, 1, 1] - points[None]).sum(2).argmin(1)
+    _, y, z = points.T
+    front, above, below = (z + 1.4) / 1.2, (y + 2.0) / 0.6, (1.6 - y) / 0.8
+    density = 0.38 + 0.62 * np.clip(front, 0, 1) * np.clip(above, 0, 1) * np.clip(below, 0, 1)
+    density[region == REGIONS.index("ears")] = 0.6
+    density[region == REGIONS.index("socket")] = 0.15
     mirror = np.concatenate([across, path[:-1]])
     mirror[path[:-1]] = np.arange(len(points), len(source))
-    uv = relax(tutte(opened, points[source]), opened, points[source], density[source], mirror)
+    uv = relax(opened, points[source], density[source], mirror)
     return used[source], opened, uv
 
 
@@ -251,11 +257,11 @@ def _place(flat: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarr
     u, v, width, height = box
     zoom = min(width / (high[0] - low[0]), height / (high[1] - low[1]))
     centred = (flat - (low + high) / 2) * zoom * [1, -1]
-    return centred + [u + width / 2, v + height / 2]
+    return centred + np.array([u + width / 2, v + height / 2])
 
 
 def lay_out(
-    triangles: np.ndarray, points: np.ndarray, region: np.ndarray, part: np.ndarray
+    triangles: np.ndarray, points: np.ndarray, region: np.ndarray, part: np.ndarray, mirror: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lay out a texture for the head.
 
@@ -269,6 +275,8 @@ def lay_out(
         (G,) index into `REGIONS`.
     part : np.ndarray
         (G,) 0 for the skin, else another part.
+    mirror : np.ndarray
+        (G,) mirror image of each.
 
     Returns
     -------
@@ -290,7 +298,7 @@ def lay_out(
         maps.append(uv)
         count += len(source)
 
-    source, local, flat = _skin_island(triangles[of_skin & ~inside], points, region)
+    source, local, flat = _skin_island(triangles[of_skin & ~inside], points, region, mirror)
     add(source, local, _place(flat, (0.005, SKIN_TOP, 0.99, 0.995 - SKIN_TOP)))
     a, b, c = (points[triangles[:, k]] for k in range(3))
     upwards = np.cross(b - a, c - a)[:, 1] > 0
@@ -310,7 +318,7 @@ def lay_out(
         elif name.endswith("teeth"):
             flat = _grid_strip(points[used])
         elif name.startswith("tongue"):
-            flat = points[used][:, [0, 2]] * [1, -1]
+            flat = points[used][:, [0, 2]] * [1 if name.endswith("top") else -1, -1]
         else:
             flat = tutte(local, points[used])
         add(used, local, _place(flat, ISLANDS[name]))
