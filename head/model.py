@@ -1,8 +1,8 @@
 """The photographic head: a mesh past the ears that the 72-point face's coefficients move. *Ours*.
 
-One file, ``web/data/head.safetensors``, is read here and by the web widget; ``tools/distil_head.py`` makes it.
-Geometry is stored as int16 with one scale per array (metadata ``scales``), expressions without the vertices
-that they leave alone.
+``web/data/head.safetensors``, made by ``tools/distil_head.py``, is read here and by the web widget.
+Geometry is stored as int16 with one scale per array (metadata ``scales``), expressions without the
+vertices that they leave alone.
 """
 
 from __future__ import annotations
