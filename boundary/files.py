@@ -126,25 +126,22 @@ def written(path: Path, mode: int = SHARED) -> Iterator[Path]:
     SaveError
         In place of an OSError, or of an error of the safetensors library that tells of one.
     """
-    part = path.parent / f".hifi-portrait-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
-    _open_parts.add(part.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Made with its mode, so that nobody else reads it while it is being written.
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
-        yield part
-        part.chmod(mode)
-        part.replace(path)
+        # In a folder of its own: safetensors writes to a file of yet another name first, which a crash leaves.
+        with scratch_folder(path.parent) as folder:
+            part = folder / path.name
+            # Made with its mode, so that nobody else reads it while it is being written.
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+            yield part
+            part.chmod(mode)
+            part.replace(path)
     except OSError as error:
         raise _cannot_save(path, error) from None
     except Exception as error:
         if "os error" in str(error):  # safetensors wraps the system's error into its own
             raise _cannot_save(path, error) from None
         raise
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        _open_parts.discard(part.name)
 
 
 @contextlib.contextmanager

@@ -122,8 +122,9 @@ def free_port() -> int:
 class Host:
     """A running ComfyUI: queue workflows, follow them, read what they made."""
 
-    def __init__(self, base: Path, port: int) -> None:
+    def __init__(self, base: Path, port: int, pid: int = 0) -> None:
         self.base = base
+        self.pid = pid
         self.url = f"http://127.0.0.1:{port}"
         self.client_id = uuid.uuid4().hex
         self._object_info: dict[str, Any] | None = None
@@ -274,7 +275,7 @@ def running_host(
             stderr=subprocess.STDOUT,
         )
         stack.callback(_end, process)
-        host = Host(base, port)
+        host = Host(base, port, process.pid)
         _wait_until_ready(host, process, log)
         yield host
 

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..boundary.files import remove_debris, written
 from ..models.texture import warp_texture
 from ..models.tokens import FaceBatch, TargetMaps
 from .config import DRAFT_PICTURES, Recipe
@@ -136,6 +137,7 @@ class Trainer:
         self.average = {n: p.detach().clone() for n, p in zip(self.names, self.parameters, strict=True)}
         self.step = 0
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_debris(self.folder)
         (self.folder / "recipe.json").write_text(self.recipe.to_json(), encoding="utf-8")
         if (self.folder / CHECKPOINT).is_file():
             self.restore(self.folder / CHECKPOINT)
@@ -175,11 +177,9 @@ class Trainer:
                 tensors[f"{key}/{name}"] = value
         for name, value in self.system.codec.state_dict().items():
             tensors[f"codec/{name}"] = value
-        path = self.folder / CHECKPOINT
-        partial = path.with_suffix(".partial")
         tensors = {k: v.contiguous() for k, v in tensors.items()}
-        save_file(tensors, partial, {"step": str(self.step), "recipe": self.recipe.to_json()})
-        partial.replace(path)
+        with written(self.folder / CHECKPOINT) as part:
+            save_file(tensors, part, {"step": str(self.step), "recipe": self.recipe.to_json()})
 
     def restore(self, path: Path) -> None:
         """Continue from a checkpoint.
