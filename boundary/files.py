@@ -128,7 +128,7 @@ def written(path: Path, mode: int = SHARED) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # In a folder of its own: safetensors writes to a file of yet another name first, which a crash leaves.
+        # In a folder of its own: safetensors writes to a file of another name first, which a crash leaves.
         with scratch_folder(path.parent) as folder:
             part = folder / path.name
             # Made with its mode, so that nobody else reads it while it is being written.

@@ -1,4 +1,4 @@
-"""Every input of every node through a real host: values of every kind, written in and linked, and wrong links."""
+"""Every input of every node through a real host: values written in and linked, and wrong links."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LINKED = {
 """Nodes of the host whose values reach an input without the host's check of its range."""
 
 SECONDS = 60.0
-"""After which a job hangs. Real time: the host may wait for other processes; its processor time counts too."""
+"""After which a job hangs, in real time: the machine may have other work."""
 PACK = "comfyui-hifi-portrait"
 _MEMORY = 2 * 2**30
 
@@ -78,13 +78,20 @@ def _attack(random: Random, prompt: Prompt, attacked: str, name: str, declared: 
         values[name] = mutate.near(random, good) if random.random() < 0.5 else mutate.any_value(random)
     elif change < 0.95:
         others = [key for key in prompt if key != attacked]
-        wrong = ([random.choice(others), random.randrange(4)], ["nowhere", 0], [attacked, 0], ["analyzer", -1])
+        wrong = (
+            [random.choice(others), random.randrange(4)],
+            ["nowhere", 0],
+            [attacked, 0],
+            ["analyzer", -1],
+        )
         values[name] = random.choice((*wrong, [], [random.choice(others)], mutate.any_value(random)))
     else:
         values.pop(name, None)
 
 
-def attack_host(host: Host, rounds: int, seed: int = 0, say: Callable[[str], None] = lambda line: None) -> Asked:
+def attack_host(
+    host: Host, rounds: int, seed: int = 0, say: Callable[[str], None] = lambda line: None
+) -> Asked:
     """Run all cases; after each the host must still answer the next."""
     asked = Asked()
     for number, (label, prompt) in enumerate(cases(host, rounds, seed)):
@@ -94,13 +101,17 @@ def attack_host(host: Host, rounds: int, seed: int = 0, say: Callable[[str], Non
         ending, text = _run(host, prompt)
         asked.tried += 1
         asked.endings[ending] += 1
-        if ending in ("raw_errors", "hangs", "host_crashes") or (label.endswith("good") and ending != "result"):
+        if ending in ("raw_errors", "hangs", "host_crashes") or (
+            label.endswith("good") and ending != "result"
+        ):
             asked.finds.append(Find(label, ending, f"{text} <- {_shown(prompt)}", number))
         grown = _memory(host.pid, "VmHWM") - before
         if grown > _MEMORY:
             asked.finds.append(Find(label, "over_2_gib", f"{grown >> 20} MiB <- {_shown(prompt)}", number))
         if time.monotonic() - started > 10.0 and ending not in ("hangs", "host_crashes"):
-            asked.finds.append(Find(label, "hangs", f"{time.monotonic() - started:.0f} s <- {_shown(prompt)}", number))
+            asked.finds.append(
+                Find(label, "hangs", f"{time.monotonic() - started:.0f} s <- {_shown(prompt)}", number)
+            )
         if ending in ("hangs", "host_crashes"):
             say(f"{label}: {ending}; the host is lost")
             break
@@ -156,10 +167,15 @@ def _refusal(code: int, body: bytes) -> tuple[str, str]:
 def _judge(message: dict[str, Any]) -> tuple[str, str]:
     last = message["traceback"][-1].strip().splitlines()
     place, code = (last[0], last[1].strip()) if len(last) > 1 else (last[0] if last else "", "")
-    text = f"{message['node_type']}: {message['exception_type']}: {message['exception_message'].strip()[:200]!r}"
+    text = (
+        f"{message['node_type']}: {message['exception_type']}: {message['exception_message'].strip()[:200]!r}"
+    )
     if PACK not in place or not code.startswith("raise"):
         # A node of the host's that refuses what it was given is not ours to mend.
-        if not message["node_type"].startswith(PREFIX) and "hifi" not in "".join(message["traceback"]).lower():
+        if (
+            not message["node_type"].startswith(PREFIX)
+            and "hifi" not in "".join(message["traceback"]).lower()
+        ):
             return "refused", text
         return "raw_errors", f"{text} @ {place[-120:]} :: {code}"
     problem = message_problem(message["exception_message"].strip())
@@ -177,5 +193,3 @@ def _memory(pid: int, name: str) -> int:
             if line.startswith(name):
                 return int(line.split()[1]) * 1024
     return 0
-
-

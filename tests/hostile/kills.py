@@ -1,7 +1,7 @@
 """Kills processes while they write: the old file or the new one is there, and nothing else after a start.
 
-Each operation writes two versions of a file in turn, in a child process that is ended with SIGKILL at a random
-moment of the work (POSIX). Versions are known by their bytes.
+Each operation writes two versions of a file in turn, in a child process that is ended with SIGKILL at a
+random moment of the work (POSIX). Versions are known by their bytes.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def kill(operation: Operation, count: int, seed: int = 0) -> Killed:
         expected = sorted(path.name for path in folder.iterdir())
         assert len(versions) == 2, f"{operation.name}: the versions do not differ"
         while result.kills < count:
-            _kill_once(lambda: operation.write(folder, 1), lambda: operation.write(folder, 0), random, seconds)
+            _kill_once(
+                lambda: operation.write(folder, 1), lambda: operation.write(folder, 0), random, seconds
+            )
             result.kills += 1
             left = sorted(path.name for path in folder.iterdir())
             result.in_the_middle += left != expected
@@ -106,7 +108,9 @@ def kill(operation: Operation, count: int, seed: int = 0) -> Killed:
     return result
 
 
-def _kill_once(first: Callable[[], object], second: Callable[[], object], random: Random, seconds: float) -> None:
+def _kill_once(
+    first: Callable[[], object], second: Callable[[], object], random: Random, seconds: float
+) -> None:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

@@ -109,7 +109,7 @@ class Load:
         return statistics.median(values[-20:]) - statistics.median(values[:20])
 
     def last_over_first(self, probe: int) -> float:
-        """Return the processor time of the last probes over that of the first; each ``probe``-th job is one."""
+        """Return the processor time of the last probes over the first; each ``probe``-th job is one."""
         values = self.seconds[probe - 1 :: probe]
         part = max(2, len(values) // 4)
         # The very first of all also loads the models.

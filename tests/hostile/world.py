@@ -125,7 +125,9 @@ def portrait(random: Random, number: int, probe: bool = False) -> Prompt:
     prompt = {
         "network": node("LoadHiFiNet", checkpoint="tiny (shipped)"),
         "person": node("LoadIdentity", name="person"),
-        "face": node("GenerateLandmarks", width=128, height=128, style="mesh72", identity=["person", 0], **sliders),
+        "face": node(
+            "GenerateLandmarks", width=128, height=128, style="mesh72", identity=["person", 0], **sliders
+        ),
         "base": node("LoadTinyPortraitModel", model_file="base.safetensors"),
         "patched": node(
             "ApplyHiFiNet",
