@@ -38,7 +38,7 @@ def parse_json(text: str, longest: int = LONGEST, deepest: int = DEEPEST) -> Any
         is ever raised.
     """
     if len(text) > longest:
-        raise BadJsonError(f"{len(text)} characters of JSON are more than {longest}")
+        raise BadJsonError(f"JSON of {len(text)} characters, more than {longest}")
     try:
         value = json.loads(text, parse_int=_whole, parse_float=_real, parse_constant=_constant)
     except BadJsonError:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..boundary import text
+from ..boundary.fields import LONGEST_JSON
+from ..boundary.files import written
+from ..boundary.parse import parse_json
+from ..boundary.tensors import BadTensorFileError, PickleError, read_header, read_tensors
 from .config import HiFiNetConfig
 from .portrait import HiFiPortrait
 
@@ -44,7 +47,7 @@ def _from_version_1(
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Rename what version 2 calls by the field's own terms; nothing else differs, and the id stays."""
     try:
-        config = json.loads(texts.get("config", ""))
+        config = parse_json(texts.get("config", ""), LONGEST_JSON, deepest=3)
     except ValueError:
         return texts, state  # reported when the configuration is read
     if isinstance(config, dict):
@@ -63,8 +66,8 @@ def renamed_weight(name: str) -> str:
 UPGRADES: dict[int, Upgrade] = {1: _from_version_1}
 """For each former version n, what turns metadata and weights of version n into those of n + 1."""
 
-_SHOWN = 4
-_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+_SHOWN = 2
+_LONGEST_PROVENANCE = 1 << 20
 
 
 class CheckpointError(ValueError):
@@ -116,16 +119,8 @@ def save(
         "title": str(provenance.pop("title", path.stem)),
         "provenance": json.dumps(provenance, sort_keys=True),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata=texts)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)  # noqa: PTH105 - the same on every platform, over an existing file
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with written(path) as part:
+        save_file(tensors, part, metadata=texts)
 
 
 def read_metadata(path: str | Path) -> CheckpointInfo:
@@ -167,7 +162,7 @@ def load(
     config = _info(path, metadata, metadata).config
     module = HiFiPortrait(config, operations, device="meta")
     assign(module, state, path.name)
-    module.checkpoint_id = metadata.get("id", path.stem)
+    module.checkpoint_id = _id(path, metadata)
     if dtype is not None or device is not None:
         module = module.to(device=device, dtype=dtype)
     return module.eval()
@@ -179,7 +174,8 @@ def assign(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
     Raises
     ------
     CheckpointError
-        Lists missing, unexpected and mis-shaped weights by name, a few of each.
+        Lists missing, unexpected and mis-shaped weights by name, a few of each, and those that are not
+        floating-point numbers.
     """
     wanted = {k: tuple(v.shape) for k, v in module.state_dict().items()}
     missing = sorted(set(wanted) - set(state))
@@ -189,16 +185,14 @@ def assign(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
         for k in sorted(set(wanted) & set(state))
         if tuple(state[k].shape) != wanted[k]
     ]
-    parts = [
-        f"{label} {_few(names)}"
-        for label, names in (("missing:", missing), ("unexpected:", unexpected), ("wrong shape:", shapes))
-        if names
-    ]
+    types = [k for k in sorted(set(wanted) & set(state)) if not state[k].is_floating_point()]
+    labelled = {"missing:": missing, "unexpected:": unexpected, "wrong shape:": shapes, "not real:": types}
+    parts = [f"{label} {_few(names)}" for label, names in labelled.items() if names]
     if parts:
-        raise CheckpointError(
-            f"{name}: the weights do not fit the checkpoint's own configuration; {'; '.join(parts)}. "
-            "Get the file again, or from whoever made it."
-        )
+        start = f"{text.name(name)}: the weights do not fit its configuration; "
+        end = ". Get the file again."
+        room = text.LONGEST_MESSAGE - len(start) - len(end)
+        raise CheckpointError(start + text.shortened("; ".join(parts), room) + end)
     module.load_state_dict(dict(state), strict=True, assign=True)
 
 
@@ -212,81 +206,79 @@ def _hash(config: HiFiNetConfig, tensors: Mapping[str, Tensor]) -> str:
 
 def _few(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(text.printable(name, 72) for name in names[:_SHOWN]) + more
 
 
 def _shape(shape: tuple[int, ...] | torch.Size) -> str:
     return "x".join(str(n) for n in shape) or "scalar"
 
 
-def _refuse_other_files(path: Path) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"{path.name}: there is no such file (looked for {path})")
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(_PICKLE_STARTS):
-        raise CheckpointError(
-            f"{path.name}: this is a pickle, which could run code of its maker and is never loaded. Use a "
-            ".safetensors checkpoint; InstantID's published files are converted by Load HiFi-Net itself"
-        )
-
-
 def _damaged(path: Path, error: Exception) -> CheckpointError:
-    reason = str(error).splitlines()[0].removeprefix("Error while deserializing header: ")
-    return CheckpointError(
-        f"{path.name}: damaged or not a safetensors file ({reason}; {path.stat().st_size} bytes). "
-        "Get the file again."
-    )
+    shown = text.name(path.name)
+    if isinstance(error, PickleError):
+        return CheckpointError(
+            f"{shown}: {error}. Use a .safetensors checkpoint; InstantID's published files are converted by "
+            "Load HiFi-Net itself"
+        )
+    return CheckpointError(f"{shown}: damaged or not a safetensors file ({error}). Get the file again.")
 
 
-def _texts(path: Path) -> dict[str, str]:
-    _refuse_other_files(path)
+def _texts(path: Path) -> Mapping[str, str]:
+    shown = text.name(path.name)
+    if not path.is_file():
+        raise CheckpointError(f"{shown}: there is no such file (looked for {text.printable(path, 160)})")
     try:
-        with safe_open(str(path), "pt") as file:
-            texts = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
+        texts = read_header(path).metadata
+    except BadTensorFileError as error:
         raise _damaged(path, error) from None
     if texts.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path.name}: not a HiFi-Portrait checkpoint. Choose one made by this project; "
+            f"{shown}: not a HiFi-Portrait checkpoint. Choose one made by this project; "
             "InstantID's published files are converted by Load HiFi-Net itself"
         )
     return texts
 
 
 def _upgraded(path: Path, weights: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
-    texts = _texts(path)
-    try:
-        version = int(texts.get("format_version", ""))
-    except ValueError:
+    texts = dict(_texts(path))
+    shown = text.name(path.name)
+    written_as = texts.get("format_version", "")
+    if not re.fullmatch(r"[0-9]{1,6}", written_as):
         raise CheckpointError(
-            f"{path.name}: its format version {texts.get('format_version')!r} is not a number. "
-            "Get the file again."
-        ) from None
+            f"{shown}: its format version {text.echoed(written_as)} is not a number. Get the file again."
+        )
+    version = int(written_as)
     if version > VERSION:
         raise CheckpointError(
-            f"{path.name}: made with a newer format ({version}; this version reads up to {VERSION}). "
+            f"{shown}: made with a newer format ({version}; this version reads up to {VERSION}). "
             "Update the pack."
         )
     state: dict[str, Tensor] = {}
     if weights:
         try:
-            with safe_open(str(path), "pt") as file:
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        except (SafetensorError, OSError, ValueError) as error:
+            state = read_tensors(path)[1]
+        except BadTensorFileError as error:
             raise _damaged(path, error) from None
     for step in range(version, VERSION):
         if step not in UPGRADES:
-            raise CheckpointError(f"{path.name}: format version {step} is no longer read. Get a newer file.")
+            raise CheckpointError(f"{shown}: format version {step} is no longer read. Get a newer file.")
         texts, state = UPGRADES[step](dict(texts), state)
     return texts, state
 
 
 def _info(path: Path, upgraded: Mapping[str, str], original: Mapping[str, str]) -> CheckpointInfo:
+    shown = text.name(path.name)
     try:
         config = HiFiNetConfig.from_json(upgraded.get("config", ""))
-        provenance = json.loads(upgraded.get("provenance", "{}"))
+        provenance = parse_json(upgraded.get("provenance", "{}"), _LONGEST_PROVENANCE, deepest=8)
     except ValueError as error:
-        raise CheckpointError(f"{path.name}: {error}. Get the file again.") from None
-    title, made = upgraded.get("title", path.stem), upgraded.get("id", path.stem)
-    return CheckpointInfo(config, provenance, title, int(original["format_version"]), made)
+        raise CheckpointError(f"{shown}: {error}. Get the file again.") from None
+    if not isinstance(provenance, dict):
+        raise CheckpointError(f"{shown}: its provenance is not a JSON object. Get the file again.")
+    title = text.name(upgraded.get("title", path.stem))
+    return CheckpointInfo(config, provenance, title, int(original["format_version"]), _id(path, upgraded))
+
+
+def _id(path: Path, texts: Mapping[str, str]) -> str:
+    """Return the id in the file, which identities and messages carry."""
+    return text.name(texts.get("id", path.stem))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+
+from ..boundary.fields import check_fields, from_json
+from .limits import LIMITS, MOST_DETAIL_TOKENS, MOST_TRANSFORMERS
 
 SIZE_EMBEDDINGS = 6
 """SDXL appends sinusoids of six picture sizes to the pooled text."""
@@ -107,6 +109,7 @@ class HiFiNetConfig:
         ValueError
             One line that names the field.
         """
+        check_fields(self, LIMITS)
         self._check_trunk()
         if self.detail_channels:
             self._check_details()
@@ -117,6 +120,10 @@ class HiFiNetConfig:
 
     def _check_trunk(self) -> None:
         levels = len(self.block_out_channels)
+        if self.vector_dim < 1:
+            raise ValueError(f"configuration: pooled_dim and size_embedding_dim add up to {self.vector_dim}")
+        if not levels or not self.hint_widths:
+            raise ValueError("configuration: block_out_channels and hint_widths need at least one entry")
         for name in ("transformer_depth", "fusion_levels", "base_transformer_depth"):
             if name == "base_transformer_depth" and not self.base_transformer_depth:
                 continue
@@ -130,6 +137,13 @@ class HiFiNetConfig:
                     f"configuration: {width} channels do not divide into heads of {self.head_channels} "
                     f"and {self.norm_groups} groups"
                 )
+        for depths in (self.transformer_depth, self.base_transformer_depth):
+            blocks = sum(depths) * (2 * self.layers_per_block + 1) + self.mid_depth
+            if blocks > MOST_TRANSFORMERS:
+                raise ValueError(
+                    f"configuration: its transformer depths make {blocks} blocks, at most "
+                    f"{MOST_TRANSFORMERS} are possible"
+                )
 
     def _check_details(self) -> None:
         if self.detail_channels % self.refiner_head_channels:
@@ -138,6 +152,11 @@ class HiFiNetConfig:
             raise ValueError("configuration: detail_levels must name steps of pyramid_widths")
         if self.crop_size % 2 ** (max(self.detail_levels) + 1):
             raise ValueError("configuration: crop_size does not halve as often as detail_levels need")
+        if self.detail_tokens > MOST_DETAIL_TOKENS:
+            raise ValueError(
+                f"configuration: crop_size and detail_levels make {self.detail_tokens} detail tokens of a "
+                f"face, more than {MOST_DETAIL_TOKENS}"
+            )
 
     # Presets ------------------------------------------------------------------------------------------------
     @classmethod
@@ -238,19 +257,7 @@ class HiFiNetConfig:
         Raises
         ------
         ValueError
-            Not JSON, unknown fields, or sizes that do not fit together.
+            Not JSON, unknown fields, fields of another type or beyond `LIMITS`, or sizes that do not fit
+            together; one line that names the field.
         """
-        try:
-            data: Any = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"configuration is not JSON: {error}") from None
-        if not isinstance(data, dict):
-            raise ValueError("configuration is not a JSON object")
-        unknown = sorted(set(data) - {f.name for f in fields(cls)})
-        if unknown:
-            raise ValueError(f"configuration has unknown fields: {', '.join(unknown[:4])}")
-        try:
-            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError(f"configuration has a field of the wrong type: {error}") from None
+        return from_json(cls, text)

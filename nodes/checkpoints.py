@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from ..models.checkpoint import read_metadata
+from ..boundary.files import inside, stamp
+from ..boundary.text import echoed, printable
+from ..models.checkpoint import CheckpointError, read_metadata
 from ..patching.loading import HiFiNetPatcher, load_hifi_net
 from . import paths
 
@@ -29,7 +31,7 @@ def names() -> list[str]:
 def problem(name: str) -> str | None:
     """Return what keeps a name from being loaded, in one line; None when nothing does."""
     if name == NONE_FOUND:
-        return f"no HiFi-Net checkpoint in {paths.model_folders()[0]}; put one there"
+        return f"no HiFi-Net checkpoint in {printable(paths.model_folders()[0], 160)}; put one there"
     try:
         _path(name)
     except (OSError, ValueError) as error:
@@ -40,9 +42,7 @@ def problem(name: str) -> str | None:
 def fingerprint(name: str) -> str:
     """Return a text that changes when the files behind a name change."""
     files = [_path(name)] if name != WARM_START else list(instantid_files() or ())
-    return repr(
-        [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
-    )
+    return repr([stamp(file) for file in files if file.exists()])
 
 
 def load(name: str) -> HiFiNetPatcher:
@@ -67,12 +67,14 @@ def _path(name: str) -> Path:
     if found is None:
         folders = paths.model_folders()
         for folder in folders:
-            file = (folder / name).resolve()
-            if file.is_file() and file.is_relative_to(folder.resolve()):
+            try:
+                file = inside(folder, name)
+            except ValueError as error:
+                raise ValueError(f"checkpoint {echoed(name)} {error}") from None
+            if file is not None and file.is_file():
                 read_metadata(file)  # says why it is not offered
-        raise FileNotFoundError(
-            f"checkpoint '{name}' is in none of {', '.join(str(folder) for folder in folders)}; put it there"
-        )
+        places = printable(", ".join(map(str, folders)), 160)
+        raise FileNotFoundError(f"checkpoint {echoed(name)} is in none of {places}; put it there")
     return found
 
 
@@ -82,18 +84,22 @@ def _user_files() -> dict[str, Path]:
     for name, file in paths.files_of(paths.FOLDER, ".safetensors"):
         if file.name == WARM_START_FILE or name in found:
             continue
-        # A link to nowhere is not there.
-        if file.exists() and _is_checkpoint(str(file), file.stat().st_mtime_ns):
+        try:
+            status = file.stat()
+        except OSError:  # a link to nowhere, or removed meanwhile
+            continue
+        version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        if _is_checkpoint(str(file), version):
             found[name] = file
     return found
 
 
 @lru_cache(maxsize=512)
-def _is_checkpoint(path: str, _changed: int) -> bool:
+def _is_checkpoint(path: str, _version: tuple[int, ...]) -> bool:
     # Saved identities and other files share the folder; only the header is read.
     try:
         read_metadata(path)
-    except (ValueError, OSError):
+    except CheckpointError:
         return False
     return True
 

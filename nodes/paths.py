@@ -63,11 +63,29 @@ def folders_of(name: str) -> list[Path]:
 def files_of(name: str, suffix: str) -> list[tuple[str, Path]]:
     """Return relative name and path of the files of a kind of model, in the order of its folders.
 
-    Links to folders are followed, as ComfyUI does: many keep their models on another disk.
+    Links to folders are followed, as ComfyUI does: many keep their models on another disk. Each folder is
+    looked at once, so that links that lead back to where they lie end. Names that cannot be shown are left
+    out.
     """
     found = []
     for folder in folders_of(name):
-        for where, _, files in os.walk(folder, followlinks=True):
+        seen: set[tuple[int, int]] = set()
+        _is_new(folder, seen)
+        for where, below, files in os.walk(folder, followlinks=True):
+            below[:] = sorted(inner for inner in below if _is_new(Path(where) / inner, seen))
             paths = sorted(Path(where) / file for file in files if file.endswith(suffix))
-            found += [(path.relative_to(folder).as_posix(), path) for path in paths]
+            names = [(path.relative_to(folder).as_posix(), path) for path in paths]
+            found += [(name, path) for name, path in names if name.isprintable()]
     return found
+
+
+def _is_new(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    try:
+        status = folder.stat()
+    except OSError:
+        return False
+    key = (status.st_dev, status.st_ino)
+    if key in seen:
+        return False
+    seen.add(key)
+    return True

@@ -10,18 +10,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.supported_models
-import comfy.utils
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
+from ..boundary.fields import Limits, check_fields, from_json
+from ..boundary.tensors import BadTensorFileError, read_header, read_tensors
+from ..boundary.text import name, reason
 from .codec import PATCH, TinyCodec
 from .prompt import TinyWords, WordEncoder
 
@@ -31,6 +31,22 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "tiny"
 BASE_FILE = ASSETS / "base.safetensors"
 HIFI_NET_FILE = ASSETS / "hifi_net.safetensors"
 _SIZE_EMBEDDINGS = 6 * 256  # SDXL appends embeddings of six picture sizes to the pooled text
+
+
+LIMITS = {
+    "latent_channels": Limits(1, 64),
+    "model_channels": Limits(32, 512),
+    "channel_mult": Limits(1, 8),
+    "num_res_blocks": Limits(1, 4),
+    "transformer_depth": Limits(0, 8, most=16),
+    "transformer_depth_output": Limits(0, 8, most=32),
+    "transformer_depth_middle": Limits(0, 8),
+    "context_dim": Limits(1, 1024),
+    "pooled_dim": Limits(1, 2048),
+    "num_head_channels": Limits(1, 512),
+    "codec_width": Limits(1, 1024),
+}
+"""Between what the sizes of a tiny base lie."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +69,20 @@ class TinyBaseConfig:
     num_head_channels: int = 32
     codec_width: int = 64
 
+    def __post_init__(self) -> None:
+        """Refuse fields of another type or beyond `LIMITS`."""
+        check_fields(self, LIMITS)
+
     @classmethod
     def from_json(cls, text: str) -> TinyBaseConfig:
-        """Read what `to_json` wrote."""
-        fields: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()
-        }
-        return cls(**fields)
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            Not JSON, or a field of another type or beyond `LIMITS`; one line that names it.
+        """
+        return from_json(cls, text)
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys."""
@@ -194,11 +217,14 @@ def read_base_metadata(path: Path | str) -> dict[str, str]:
     ValueError
         If the file is no tiny base model.
     """
-    with safe_open(str(path), framework="pt") as file:
-        metadata = file.metadata() or {}
+    shown = name(Path(path).name)
+    try:
+        metadata = read_header(path).metadata
+    except BadTensorFileError as error:
+        raise ValueError(f"{shown} is damaged ({error}); install the pack again") from None
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{Path(path).name} is not a tiny base model; choose assets/tiny/base.safetensors.")
-    return metadata
+        raise ValueError(f"{shown} is not a tiny base model; choose assets/tiny/base.safetensors.")
+    return dict(metadata)
 
 
 def base_config(path: Path | str) -> TinyBaseConfig:
@@ -212,10 +238,9 @@ def base_config(path: Path | str) -> TinyBaseConfig:
     text = read_base_metadata(path).get("config", "")
     try:
         return TinyBaseConfig.from_json(text)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{Path(path).name}: its configuration is damaged ({error}); get the file again"
-        ) from None
+    except ValueError as error:
+        shown = name(Path(path).name)
+        raise ValueError(f"{shown}: its configuration is damaged ({error}); get the file again") from None
 
 
 def describe_base(path: Path | str) -> str:
@@ -247,7 +272,11 @@ def load_tiny_portrait_model(
         If the file is no tiny base model or does not fit its own configuration.
     """
     config = base_config(path)
-    weights = {k: v.float() for k, v in comfy.utils.load_torch_file(str(path)).items()}
+    shown = name(Path(path).name)
+    try:
+        weights = {k: v.float() for k, v in read_tensors(path)[1].items()}
+    except BadTensorFileError as error:
+        raise ValueError(f"{shown} is damaged ({error}); install the pack again") from None
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
@@ -260,7 +289,7 @@ def load_tiny_portrait_model(
         model = build_base(config, codec)
         model.diffusion_model.load_state_dict(part("diffusion_model."))
     except RuntimeError as error:
-        raise ValueError(f"{Path(path).name} does not fit its own configuration: {error}") from error
+        raise ValueError(f"{shown} does not fit its own configuration ({reason(error)})") from None
     patcher = comfy.model_patcher.ModelPatcher(
         model,
         load_device=comfy.model_management.get_torch_device(),
