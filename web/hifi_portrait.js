@@ -1,6 +1,8 @@
 // @ts-check
 /** Registers HiFi-Portrait's part of the front end: the face on Generate Landmarks. */
 // @ts-ignore: served by ComfyUI
+import { api } from '../../scripts/api.js'
+// @ts-ignore: served by ComfyUI
 import { app } from '../../scripts/app.js'
 import { attachFace, loadData } from './src/node.js'
 
@@ -22,6 +24,6 @@ app.registerExtension({
   /** @param {any} node */
   nodeCreated(node) {
     if (!NODES.has(node.comfyClass)) return
-    attachFace(node, locale())
+    attachFace(node, locale(), (path) => api.apiURL(path))
   }
 })

@@ -3,6 +3,7 @@ import { ICONS } from './icons.js'
 import { mirrored } from './presets.js'
 
 const STYLES = /** @type {const} */ (['clay', 'both', 'lines'])
+const STYLES_OF_A_PERSON = /** @type {const} */ (['photo', 'both', 'lines', 'clay'])
 
 /**
  * Buttons over the picture.
@@ -27,7 +28,9 @@ export function toolbar(face) {
     return b
   }
   button('style', () => {
-    face.memory.style = STYLES[(STYLES.indexOf(face.memory.style ?? 'clay') + 1) % STYLES.length]
+    /** @type {readonly import('./face_view.js').Style[]} */
+    const styles = face.head ? STYLES_OF_A_PERSON : STYLES
+    face.memory.style = styles[(styles.indexOf(face.style) + 1) % styles.length]
     face.draw()
   })
   const compare = button('compare', () => {

@@ -9,6 +9,7 @@ import { Raster } from './raster.js'
  *
  * @typedef {object} Face
  * @property {Float32Array} points (72, 3) head frame, not yet posed
+ * @property {ArrayLike<number>} [expression] ARKit coefficients, for the textured head
  * @property {[number, number, number]} pose yaw, pitch, roll in degrees
  * @property {import('./camera.js').Placement} placement in px of the picture that will be made
  */
@@ -22,9 +23,12 @@ import { Raster } from './raster.js'
  * @property {string} accent
  */
 
+/** @typedef {'photo' | 'clay' | 'lines' | 'both'} Style */
+
 /**
  * @typedef {object} ViewOptions
- * @property {'clay' | 'lines' | 'both'} style
+ * @property {Style} style
+ * @property {import('./head_view.js').HeadView | null} [head] the person, who is drawn instead of clay
  * @property {number} [highlight] landmark to ring
  * @property {string} [caption] text at the top left
  * @property {boolean} [draft] coarser, while it moves
@@ -88,8 +92,10 @@ export class FaceView {
       scale: face.placement.scale * scale
     }
     project(this.rotated, place, this.projected)
-    if (options.style !== 'lines') this.drawClay(ctx, frame, place, options.draft ? 1 : OVERSAMPLING)
-    if (options.style !== 'clay') this.drawLines(ctx, options.style === 'lines' ? 1 : 0.75, place.scale)
+    this.drawBody(ctx, frame, place, face, options)
+    if (options.style === 'lines' || options.style === 'both') {
+      this.drawLines(ctx, options.style === 'lines' ? 1 : 0.75, place.scale)
+    }
     if (options.highlight !== undefined) this.drawHandle(ctx, options.highlight, theme)
     ctx.restore()
 
@@ -105,6 +111,24 @@ export class FaceView {
       ctx.fillText(options.caption, frame.x + 8, frame.y + 7)
     }
     ctx.restore()
+  }
+
+  /**
+   * The person's head, or clay where there is none.
+   *
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {{ x: number, y: number, width: number, height: number }} frame
+   * @param {import('./camera.js').Placement} place
+   * @param {Face} face
+   * @param {ViewOptions} options
+   */
+  drawBody(ctx, frame, place, face, options) {
+    if (options.style === 'lines') return
+    if (options.head && options.style !== 'clay') {
+      options.head.draw(ctx, frame, place, face.pose, face.expression ?? [], Boolean(options.draft))
+    } else {
+      this.drawClay(ctx, frame, place, options.draft ? 1 : OVERSAMPLING)
+    }
   }
 
   /**

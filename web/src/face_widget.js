@@ -22,7 +22,8 @@ import { readTheme } from './theme.js'
  * @property {number[]} [shape] identity coefficients of the last run
  * @property {import('./sliders.js').Base | null} [base] what the last run added below the sliders
  * @property {{ name: string, values: import('./sliders.js').Values }[]} [favourites]
- * @property {'clay' | 'lines' | 'both'} [style]
+ * @property {import('./face_view.js').Style} [style]
+ * @property {import('./head_person.js').HostFile | null} [head] file of the person's textured head, of the last run
  * @property {boolean} [compare]
  * @property {string} [group] which sliders are shown
  */
@@ -48,6 +49,8 @@ export class FaceWidget {
     this.referenceKey = ''
     this.theme = readTheme(document.body)
     this.points = new Float32Array(72 * 3)
+    /** The person of the last run, once loaded. @type {import('./head_view.js').HeadView | null} */
+    this.head = null
     this.frameAsked = false
     this.draft = false
     this.rest = 0
@@ -138,8 +141,10 @@ export class FaceWidget {
   face(values) {
     const { shape = [], base } = this.memory
     const { width, height } = this.controls.canvas()
+    const expression = this.table.expression(values, base?.expression)
     return {
-      points: this.model.points(shape, this.table.expression(values, base?.expression), this.points),
+      points: this.model.points(shape, expression, this.points),
+      expression,
       pose: this.table.pose(values, base),
       placement: this.table.placement(values, width, height, base)
     }
@@ -162,7 +167,7 @@ export class FaceWidget {
     const values = this.controls.values()
     const face = this.face(values)
     const picture = this.controls.canvas()
-    const style = this.memory.style ?? 'clay'
+    const { style } = this
     const canCompare = Boolean(this.memory.shape)
     const compare = canCompare && (this.memory.compare ?? true)
     this.compareButton.toggleAttribute('hidden', !canCompare)
@@ -176,6 +181,7 @@ export class FaceWidget {
     }
     this.view.draw(ctx, area, picture, face, this.theme, {
       style,
+      head: this.head,
       highlight: this.gestures.handle?.point,
       draft: this.draft,
       caption: compare ? this.text('target') : undefined
@@ -190,11 +196,11 @@ export class FaceWidget {
    * @param {number} share width, CSS px
    * @param {number} rows height, px of the canvas
    * @param {number} density px of the canvas per CSS px
-   * @param {'clay' | 'lines' | 'both'} style
+   * @param {import('./face_view.js').Style} style
    */
   drawReference(ctx, share, rows, density, style) {
     const height = this.stage.clientHeight
-    const key = JSON.stringify([share, height, density, style, this.theme, this.memory.shape])
+    const key = JSON.stringify([share, height, density, style, this.theme, this.memory.shape, this.head && this.memory.head])
     if (key !== this.referenceKey) {
       // Changes with the person only.
       this.referenceKey = key
@@ -208,10 +214,21 @@ export class FaceWidget {
         placement: { cx: 50, cy: 66, scale: 33 }
       }
       const left = { x: 0, y: 0, width: share, height }
-      const caption = this.text('reference')
-      this.referenceView.draw(still, left, { width: 100, height: 170 }, face, this.theme, { style, caption })
+      const shown = { style, head: this.head, caption: this.text('reference') }
+      this.referenceView.draw(still, left, { width: 100, height: 170 }, face, this.theme, shown)
     }
     ctx.drawImage(this.referencePicture, 0, 0, share, height)
+  }
+
+  /** How the face is drawn: as the person where there is one, unless another style was chosen. */
+  get style() {
+    return this.memory.style ?? (this.head ? 'photo' : 'clay')
+  }
+
+  /** @param {import('./head_view.js').HeadView | null} head the person to show */
+  setHead(head) {
+    this.head = head
+    this.refresh()
   }
 
   /** The face in words. @param {import('./sliders.js').Values} values */

@@ -4,6 +4,7 @@
  */
 import { FaceModel } from './face_model.js'
 import { FaceWidget } from './face_widget.js'
+import { HeadLoader } from './head_loader.js'
 import { NodeInputs } from './node_inputs.js'
 import { SliderTable } from './sliders.js'
 import { translator } from './strings.js'
@@ -58,8 +59,9 @@ function chain(node, name, after) {
  *
  * @param {HostNode} node
  * @param {string} locale
+ * @param {(path: string) => string} address makes an address of the host's out of a path
  */
-export function attachFace(node, locale) {
+export function attachFace(node, locale, address) {
   const holder = document.createElement('div')
   holder.className = 'hifi-holder'
   const widget = node.addDOMWidget(WIDGET, 'HIFI_PORTRAIT_FACE', holder, {
@@ -84,10 +86,10 @@ export function attachFace(node, locale) {
   node.setSize([Math.max(MINIMUM_WIDTH, size[0]), size[1]])
 
   if (data) {
-    start(node, holder, data)
+    start(node, holder, data, address)
   } else {
     loadData(locale)
-      .then((loaded) => start(node, holder, loaded))
+      .then((loaded) => start(node, holder, loaded, address))
       .catch((error) => {
         holder.textContent = `HiFi-Portrait: ${error.message}`
       })
@@ -98,14 +100,16 @@ export function attachFace(node, locale) {
  * @param {HostNode} node
  * @param {HTMLElement} holder
  * @param {Data} loaded
+ * @param {(path: string) => string} address
  */
-function start(node, holder, { model, table, words }) {
+function start(node, holder, { model, table, words }, address) {
   const memory = memoryOf(node)
   const inputs = new NodeInputs(node, table, () => JSON.stringify(node.properties[MEMORY]))
   const text = (/** @type {string} */ key) =>
     key.startsWith('slider.') ? inputs.label(key.slice(7)) : words(key)
   const face = new FaceWidget(model, table, inputs, memory, text)
   holder.replaceChildren(face.element)
+  const head = new HeadLoader(address, (person) => face.setHead(person))
   inputs.watch(() => face.changed())
   const timer = setInterval(watcher(node, holder, inputs, face), LOOK_EVERY)
   chain(node, 'onRemoved', () => {
@@ -117,13 +121,17 @@ function start(node, holder, { model, table, words }) {
     if (!result) return
     memory.shape = result.shape ?? undefined
     memory.base = result.base ?? null
+    memory.head = result.head ?? null
+    head.show(memory.head)
     face.refresh()
   })
   // A workflow brings its own size, properties and values.
   chain(node, 'onConfigure', () => {
+    head.show(memory.head)
     face.showGroup(false)
     face.refresh()
   })
+  head.show(memory.head)
   face.showGroup(true)
   face.refresh()
 }

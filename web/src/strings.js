@@ -13,7 +13,7 @@ export const en = {
     'Drag to turn, Shift+drag to move, Alt+drag to tilt, wheel to scale (after a click), double-click to reset. ' +
     'Drag mouth, brows, lids or pupils to change the expression. Keys: arrows, Shift+arrows, Alt+arrows, + and -, Home; ' +
     'N picks a part, Ctrl+arrows moves it.',
-  style: 'Clay, landmarks, or both',
+  style: 'Person, clay, landmarks, or both',
   compare: 'Reference and target side by side',
   mirror: 'Mirror pose and expression',
   reset_head: 'Reset the head (double-click)',
