@@ -43,14 +43,17 @@ def widget_file(head: Textured, size: int = SIZE) -> bytes:
     Returns
     -------
     bytes
-        A safetensors file: ``geometry`` (G, 3) int16 with the metadata's ``scale``, and ``texture``, a JPEG with
-        the colours above and the opacity as grey below. About 150 kB.
+        A safetensors file: ``geometry`` (G, 3) int16 with the metadata's ``scale``, and ``texture``, a JPEG
+        with the colours above and the opacity as grey below. About 150 kB.
     """
     scale = float(np.abs(head.geometry).max() / 32767) or 1.0
-    colour, opacity = (cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA) for part in (head.texture, head.opacity))
+    colour, opacity = (
+        cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA) for part in (head.texture, head.opacity)
+    )
     both = np.concatenate([colour[..., ::-1], np.repeat(opacity[..., None], 3, 2)])
     done, jpeg = cv2.imencode(".jpg", both, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise ValueError("the head's texture cannot be written as JPEG; reinstall opencv-python")
-    tensors = {"geometry": np.round(head.geometry / scale).astype(np.int16), "texture": jpeg.ravel()}
+    geometry = np.round(head.geometry / scale).astype(np.int16)
+    tensors: dict[str, np.ndarray] = {"geometry": geometry, "texture": np.asarray(jpeg).ravel()}
     return save(tensors, {"format": FORMAT, "scale": repr(scale)})
