@@ -105,7 +105,7 @@ def key_value_computations(model: Any) -> int:
     original = RunState.close
 
     def close(self: RunState) -> None:
-        states.append(self.key_value_computations)
+        states.append(self.cache.counts["keys and values"])
         original(self)
 
     RunState.close = close  # type: ignore[method-assign]

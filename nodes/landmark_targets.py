@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -22,14 +21,6 @@ from ..landmarks.target import Target
 
 TARGET_PICKS = PICKS[1:]
 PLACES = ("canvas", "as in the target")
-
-
-def host_has_face_landmarks() -> bool:
-    """Whether this ComfyUI has core face landmark nodes and their type FACE_LANDMARKS."""
-    try:
-        return importlib.util.find_spec("comfy_extras.mediapipe") is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def find_faces(

@@ -16,6 +16,7 @@ from ..landmarks.model import FaceModel
 from ..landmarks.sequence import fit_sequence
 from ..landmarks.target import Target, generate_for
 from ..landmarks.visibility import visible_points
+from ..patching.host import has_face_landmarks
 from .landmark_batches import ExpressionSheet, InterpolateLandmarks, LandmarkSequence
 from .landmark_inputs import (
     canvas_inputs,
@@ -32,7 +33,6 @@ from .landmark_targets import (
     TARGET_PICKS,
     choose_target,
     find_faces,
-    host_has_face_landmarks,
     shape_and_expression,
 )
 from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, ReferenceFaces, advanced
@@ -105,7 +105,7 @@ class GenerateLandmarks(io.ComfyNode):
                             "every frame.",
                         )
                     ]
-                    if host_has_face_landmarks()
+                    if has_face_landmarks()
                     else []
                 ),
                 advanced(

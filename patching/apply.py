@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .attention import IdentityAttention, give_clone_its_own
 from .blocks import UNetLayout, unet_layout
+from .host import latent_downscale
 from .masks import prepare_mask
 from .patch import HiFiPatch
 from .settings import PatchSettings
@@ -123,13 +124,14 @@ def check_fit(model: ModelPatcher, hifi_net: HiFiNetPatcher) -> UNetLayout:
         layout = unet_layout(model.get_model_object("diffusion_model"))
     except TypeError as error:
         raise ValueError(f"{names}: {error}; load an SDXL checkpoint") from None
-    latent = model.get_model_object("latent_format").latent_channels
+    latent_format = model.get_model_object("latent_format")
     config = hifi_net.config
     ours = [(layer.block, layer.number, layer.depth) for layer in config.identity_layers()]
     theirs = [(layer.block, layer.number, layer.depth) for layer in layout.layers]
     remedy = "choose the HiFi-Net that was made for this MODEL, or another MODEL"
     differences = [
-        ("latent channels", config.latent_channels, latent),
+        ("latent channels", config.latent_channels, latent_format.latent_channels),
+        ("pixels per latent pixel", config.latent_downscale, latent_downscale(latent_format)),
         ("length of text tokens", config.context_dim, layout.layers[0].context_dim),
         ("length of pooled conditioning", config.vector_dim, getattr(model.model, "adm_channels", 0)),
         ("number of cross-attention layers", len(ours), len(theirs)),

@@ -9,10 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .run_state import CALL_KEY, Call
-
-BlockKey = tuple[str, int, int]
-"""Block (``input``, ``middle``, ``output``), its number, and the transformer block within."""
+from .host import layer_size
+from .plan import CALL_KEY, Call, Injection, LayerEntry, LayerKey
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class IdentityAttention:
 
     def __init__(
         self,
-        key: BlockKey,
+        key: LayerKey,
         contributions: tuple[str | AddedCallback, ...],
         previous: Callable[..., Tensor] | None = None,
     ) -> None:
@@ -138,7 +136,7 @@ def host_attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any
     )
 
 
-def _decoupled(q: Tensor, entry: Any, injection: Any, extra_options: dict[str, Any]) -> Tensor:
+def _decoupled(q: Tensor, entry: LayerEntry, injection: Injection, extra_options: dict[str, Any]) -> Tensor:
     q = q if injection.rows is None else q[injection.rows]
     out = host_attention(q, entry.keys.to(q.dtype), entry.values.to(q.dtype), extra_options) * entry.gain
     if injection.masks is None:
@@ -146,19 +144,6 @@ def _decoupled(q: Tensor, entry: Any, injection: Any, extra_options: dict[str, A
     height, width = layer_size(extra_options, q.shape[1])
     mask = injection.masks.at(height, width).to(q.dtype)
     return out * mask.flatten(2).transpose(1, 2)
-
-
-def layer_size(extra_options: dict[str, Any], length: int) -> tuple[int, int]:
-    """Return height and width of the layer whose queries number ``length``."""
-    shape = extra_options.get("activations_shape")
-    if shape is not None and shape[-2] * shape[-1] == length:
-        return shape[-2], shape[-1]
-    # Hosts that do not tell, and layers whose tokens were merged or tiled by another pack.
-    height, width = extra_options["original_shape"][-2:]
-    rows = max(1, round((length * height / width) ** 0.5))
-    while length % rows:
-        rows -= 1
-    return rows, length // rows
 
 
 def give_clone_its_own(_: Any, clone: Any) -> None:

@@ -77,3 +77,24 @@ def scale_rows(masks: Tensor, height: int, width: int) -> Tensor:
     if masks.shape[-2] >= height and masks.shape[-1] >= width:
         return F.adaptive_avg_pool2d(masks, (height, width))
     return F.interpolate(masks, size=(height, width), mode="bilinear", align_corners=False)
+
+
+class MaskPyramid:
+    """The mask of some rows at the resolution of any layer, each size made once.
+
+    Parameters
+    ----------
+    masks
+        ``(R, 1, h, w)`` in 0..1, from `row_masks`.
+    """
+
+    def __init__(self, masks: Tensor) -> None:
+        self._sizes = {tuple(masks.shape[-2:]): masks}
+        self._full = masks
+
+    def at(self, height: int, width: int) -> Tensor:
+        """Return ``(R, 1, height, width)``."""
+        size = (height, width)
+        if size not in self._sizes:
+            self._sizes[size] = scale_rows(self._full, height, width)
+        return self._sizes[size]

@@ -52,6 +52,11 @@ class HiFiPatch:
         return self.settings.identity_strength != 0.0 and any(self.settings.block_weights)
 
     @property
+    def both_halves(self) -> bool:
+        """Whether it acts on the unconditional half too, with the zero identity."""
+        return self.settings.unconditional == "zero identity"
+
+    @property
     def does_nothing(self) -> bool:
         """Whether the model computes the same without this patch, so that it can be left out."""
         if self.mask is not None and not bool(self.mask.any()):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .run_state import Call, ResidualJob
+from .plan import Call, ResidualJob
 
 Control = dict[str, list[Any]]
 """The host's residuals: lists ``input``, ``middle``, ``output``, each taken from its end."""
@@ -80,7 +80,7 @@ def guide_to_coarse_x0(call: Call, x: Tensor, prediction: Tensor) -> Tensor:
     alpha = (1 + call.sigma**2) ** -0.5
     for job in call.jobs:
         coarse_x0 = job.prepared.coarse_x0
-        if coarse_x0 is None or job.guidance == 0.0 or call.kind == "other":
+        if coarse_x0 is None or job.guidance == 0.0 or call.prediction_type == "other":
             continue
         rows = slice(None) if job.rows is None else job.rows
         part = prediction[rows]
@@ -88,7 +88,9 @@ def guide_to_coarse_x0(call: Call, x: Tensor, prediction: Tensor) -> Tensor:
         strength: Tensor | float = job.guidance
         if job.masks is not None:
             strength = job.masks.at(*part.shape[-2:]).to(part.dtype) * job.guidance
-        guided = coarse_x0.guide(part, x[rows, :channels], alpha, call.sigma * alpha, call.kind, strength)
+        guided = coarse_x0.guide(
+            part, x[rows, :channels], alpha, call.sigma * alpha, call.prediction_type, strength
+        )
         prediction = prediction.clone()
         prediction[rows] = guided.to(prediction.dtype)
     return prediction

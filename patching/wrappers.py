@@ -13,19 +13,18 @@ forward, so that ``torch.compile`` never sees it.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .attention import IdentityAttention
 from .blocks import UNetLayout
+from .host import compute_dtype, prediction_type, window_indices
 from .patch import HiFiPatch
+from .plan import CALL_KEY, RUN_KEY, Call, CondBatch, Row, StepContext
 from .regions import REGIONS_KEY, Region, area_region, locate
-from .residuals import add_residuals, guide_to_coarse_x0
-from .run_state import CALL_KEY, RUN_KEY, CondBatch, Row, RunState
+from .run_state import RunState
 
 _NEGATIVE_NAMES = ("negative", "uncond")
 
@@ -61,7 +60,7 @@ class OuterSample:
             found = replacements.get((layer.block, layer.number, layer.depth))
             lost += wanted and not isinstance(found, IdentityAttention)
         if lost:
-            state.warn_once(
+            state.warnings.once(
                 f"Apply HiFi-Net: a node after it replaced the attention of {lost} of "
                 f"{len(self.layout.layers)} layers; put Apply HiFi-Net after that node"
             )
@@ -113,23 +112,30 @@ def apply_model(
     options = {} if transformer_options is None else transformer_options
     state: RunState | None = options.get(RUN_KEY)
     if state is not None:
-        _keep_out_of_compilation()
-        model = executor.class_obj
         rows, size = batch_rows(state, x, options)
-        attn2 = options.get("patches_replace", {}).get("attn2", {})
-        options[CALL_KEY] = state.call(
-            rows,
-            size,
-            state.sigma(options.get("sigmas", t)),
-            model.model_sampling,
-            x.device,
-            model.manual_cast_dtype or model.get_dtype(),
-            {key: replacement for key, replacement in attn2.items() if len(key) == 2},
-        )
+        step = step_context(state, executor.class_obj, x, t, options, size)
+        options[CALL_KEY] = state.planner.plan(rows, step)
     try:
         return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
     finally:
         options.pop(CALL_KEY, None)
+
+
+def step_context(
+    state: RunState, model: Any, x: Tensor, t: Tensor, options: dict[str, Any], size: tuple[int, int]
+) -> StepContext:
+    """Return what all parts of a plan need to know of this call of the host's ``model``."""
+    sampling = model.model_sampling
+    attn2 = options.get("patches_replace", {}).get("attn2", {})
+    return StepContext(
+        sigma=state.sigma(options.get("sigmas", t)),
+        size=size,
+        device=x.device,
+        dtype=compute_dtype(model),
+        percent_to_sigma=sampling.percent_to_sigma,
+        prediction_type=state.cache.once("prediction type", (), lambda: prediction_type(sampling)),
+        block_replacements={key: found for key, found in attn2.items() if len(key) == 2},
+    )
 
 
 def batch_rows(
@@ -147,7 +153,7 @@ def batch_rows(
     tiles = max(1, x.shape[0] // (len(chunks) * latents))
     if tiles * len(chunks) * latents != x.shape[0]:
         tiles, latents = 1, max(1, x.shape[0] // len(chunks))
-    indices = _latent_indices(options, latents)
+    indices = window_indices(options, latents)
     told = options.get(REGIONS_KEY)
 
     rows = []
@@ -168,25 +174,12 @@ def batch_rows(
                 found = locate(x[row], region.cut(batch.x[latent]))
                 region = found and Region(found.y + region.y, found.x + region.x, found.height, found.width)
                 if region is None:
-                    state.warn_once(
+                    state.warnings.once(
                         "Apply HiFi-Net: a tile's place in the picture cannot be told; "
                         "it is sampled without landmarks and masked identities"
                     )
         rows.append(Row(positive, indices[latent], region))
     return tuple(rows), (size[0], size[1])
-
-
-def _latent_indices(options: dict[str, Any], count: int) -> list[int]:
-    """Return which pictures of the whole batch these are: the host's context windows show a part of it."""
-    window = options.get("context_window")
-    indices = getattr(window, "index_list", None)
-    if getattr(window, "dim", 0) != 0:
-        indices = None
-    if indices is None:  # AnimateDiff-Evolved's sliding windows
-        indices = (options.get("ad_params") or {}).get("sub_idxs")
-    if indices is None or len(indices) != count:
-        return list(range(count))
-    return [int(index) for index in indices]
 
 
 def diffusion_model(
@@ -201,23 +194,9 @@ def diffusion_model(
 ) -> Any:
     """Run HiFi-Net, add its residuals to ``control``, and guide the prediction towards its coarse x0."""
     options = {} if transformer_options is None else transformer_options
-    call = options.get(CALL_KEY)
+    call: Call | None = options.get(CALL_KEY)
     if call is None or not call.jobs:
         return executor(x, timesteps, context, y, control, options, **kwargs)
-    control = _residuals(call, x, timesteps, y, control)
+    control = call.add_residuals(call, x, timesteps, y, control)
     prediction = executor(x, timesteps, context, y, control, options, **kwargs)
-    return _guide(call, x, prediction)
-
-
-_residuals: Any = add_residuals
-_guide: Any = guide_to_coarse_x0
-
-
-def _keep_out_of_compilation() -> None:
-    # HiFi-Net is no part of the module that TorchCompileModel compiles, and its inputs depend on the call;
-    # without it the UNet stays one graph. torch._dynamo takes seconds to import, so it is asked only where
-    # something else has imported it.
-    global _residuals, _guide
-    if _residuals is add_residuals and "torch._dynamo" in sys.modules:
-        _residuals = torch.compiler.disable(add_residuals)
-        _guide = torch.compiler.disable(guide_to_coarse_x0)
+    return call.guide(call, x, prediction)

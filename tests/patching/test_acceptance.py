@@ -7,7 +7,7 @@ import gc
 import pytest
 import torch
 from hifi_portrait.patching.apply import apply_hifi_net
-from hifi_portrait.patching.run_state import CALL_KEY, RUN_KEY
+from hifi_portrait.patching.plan import CALL_KEY, RUN_KEY
 from hifi_portrait.patching.settings import BLOCK_GROUPS, PatchSettings
 
 from tests.patching.small import CONFIG, Watch, make_landmarks, sample

@@ -25,6 +25,7 @@ def refusal(model, hifi_net, identity) -> str:
     ("changes", "culprit"),
     [
         ({"latent_channels": 16}, "latent channels 16 against 4"),
+        ({"hint_widths": (8, 8, 16)}, "pixels per latent pixel 4 against 8"),
         ({"context_dim": 96}, "length of text tokens 96 against 64"),
         ({"pooled_dim": 64}, "length of pooled conditioning 1600 against 2816"),
         ({"mid_depth": 1}, "number of cross-attention layers 16 against 17"),

@@ -8,8 +8,9 @@ import weakref
 
 import pytest
 import torch
-from hifi_portrait.patching import run_state
+from hifi_portrait.patching import run_cache
 from hifi_portrait.patching.apply import apply_hifi_net
+from hifi_portrait.patching.planner import StepPlanner
 from hifi_portrait.patching.run_state import RunState
 from hifi_portrait.patching.settings import PatchSettings
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -38,30 +39,30 @@ def states(monkeypatch):
 def test_keys_and_values_once_per_run(model, hifi_net, identity, landmarks, states, unconditional):
     settings = PatchSettings(1.0, 1.0, fade_out=0.5, unconditional=unconditional)
     sample(apply_hifi_net(model, hifi_net, identity, landmarks, settings), steps=5, batch=2)
-    assert [state.key_value_computations for state in states] == [LAYERS]
+    assert [state.cache.counts["keys and values"] for state in states] == [LAYERS]
 
 
 def test_layers_of_weight_0_need_no_keys(model, hifi_net, identity, states):
     weights = (1.0,) * 5 + (0.0,) * 7
     sample(apply_hifi_net(model, hifi_net, identity, None, PatchSettings(block_weights=weights)))
-    assert [state.key_value_computations for state in states] == [6]
+    assert [state.cache.counts["keys and values"] for state in states] == [6]
 
 
 def test_maps_once_per_run_and_size(model, hifi_net, identity, landmarks, states):
     patched = apply_hifi_net(model, hifi_net, identity, landmarks, ON)
     sample(patched, steps=4, batch=2)
     sample(patched, steps=4, size=(16, 24))
-    assert [state.map_computations for state in states] == [1, 1]
+    assert [state.cache.counts["maps"] for state in states] == [1, 1]
 
 
 def test_prepared_rows_are_bounded(model, hifi_net, identity, monkeypatch, states):
-    monkeypatch.setattr(run_state, "PREPARED_BYTES", 1)
+    monkeypatch.setattr(run_cache, "PREPARED_BYTES", 1)
     kept = []
-    original = RunState.call
+    original = StepPlanner.plan
     monkeypatch.setattr(
-        RunState,
-        "call",
-        lambda self, *a: (original(self, *a), kept.append(len(self._prepared_rows)))[0],
+        StepPlanner,
+        "plan",
+        lambda self, *a: (original(self, *a), kept.append(len(self.cache.bounded)))[0],
     )
     # One call of the UNet for each area.
     monkeypatch.setattr(model.model, "memory_required", lambda *a, **k: 1e18)
@@ -72,9 +73,9 @@ def test_prepared_rows_are_bounded(model, hifi_net, identity, monkeypatch, state
 
 def test_a_fade_keeps_no_copy_for_each_step(model, hifi_net, identity, monkeypatch, states):
     kept = []
-    original = RunState.call
+    original = StepPlanner.plan
     monkeypatch.setattr(
-        RunState, "call", lambda self, *a: (original(self, *a), kept.append(len(self._cache)))[0]
+        StepPlanner, "plan", lambda self, *a: (original(self, *a), kept.append(len(self.cache.kept)))[0]
     )
     settings = PatchSettings(fade_in=0.4, fade_out=0.4, unconditional="zero identity")
     sample(apply_hifi_net(model, hifi_net, identity, make_landmarks(), settings), steps=6)
@@ -117,7 +118,7 @@ def test_an_error_leaves_the_model_clean(model, hifi_net, identity, landmarks, s
             sample(broken, **options)
     # Even while the error, and with it every frame of the run, is still held.
     assert caught.value is not None
-    assert all(not state._cache and not state._prepared_rows for state in states)
+    assert all(not state.cache.kept and not state.cache.bounded for state in states)
     assert model.model.current_patcher is None
     assert set(patched.model_options["transformer_options"]) == {"patches_replace"}
     assert sample(patched).equal(expected)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import comfy.model_sampling as sampling
 import pytest
 import torch
 from hifi_portrait.models.texture import CoarseX0
-from hifi_portrait.patching import run_state
+from hifi_portrait.patching import wrappers
 from hifi_portrait.patching.apply import apply_hifi_net
-from hifi_portrait.patching.residuals import guide_to_coarse_x0
-from hifi_portrait.patching.run_state import Call, MaskPyramid, prediction_kind
+from hifi_portrait.patching.masks import MaskPyramid
+from hifi_portrait.patching.plan import Call
+from hifi_portrait.patching.residuals import add_residuals, guide_to_coarse_x0
 from hifi_portrait.patching.settings import PatchSettings
 
 from tests.patching.small import CONFIG, make_hifi_net, make_identity, make_landmarks, make_model, sample
@@ -33,7 +33,7 @@ def noise(seed, *shape):
 
 
 def call(*jobs, kind="eps"):
-    return Call(SIGMA, kind, {}, jobs, {})
+    return Call(SIGMA, kind, {}, jobs, {}, add_residuals, guide_to_coarse_x0)
 
 
 @pytest.mark.parametrize("kind", ["eps", "v"])
@@ -84,18 +84,6 @@ def test_a_strength_above_1_never_goes_beyond_the_coarse_x0():
     )
 
 
-def made_of(*kinds):
-    return type("ModelSampling", kinds, {})()
-
-
-def test_the_hosts_kinds_of_prediction_are_told_apart():
-    discrete = sampling.ModelSamplingDiscrete
-    assert prediction_kind(make_model().model.model_sampling) == "eps"
-    assert prediction_kind(made_of(discrete, sampling.V_PREDICTION)) == "v"
-    for other in (sampling.EDM, sampling.X0, sampling.CONST):
-        assert prediction_kind(made_of(discrete, other)) == "other"
-
-
 @pytest.fixture(scope="module")
 def scene():
     hifi_net = make_hifi_net(CONFIG, 5)
@@ -110,12 +98,12 @@ def guided(scene, **settings):
 def test_a_whole_run_is_guided_and_fusion_strength_0_leaves_it_out(scene, monkeypatch):
     assert not torch.equal(guided(scene), guided(scene, fusion_strength=0.0))
     guided_run = guided(scene)
-    monkeypatch.setattr(run_state, "prediction_kind", lambda _: "other")
+    monkeypatch.setattr(wrappers, "prediction_type", lambda _: "other")
     assert not torch.equal(guided(scene), guided_run)
     assert torch.equal(guided(scene, fusion_strength=0.0), guided(scene, fusion_strength=0.0))
 
 
 def test_a_model_that_predicts_something_else_is_reported(scene, monkeypatch, caplog):
-    monkeypatch.setattr(run_state, "prediction_kind", lambda _: "other")
+    monkeypatch.setattr(wrappers, "prediction_type", lambda _: "other")
     guided(scene)
     assert caplog.text.count("neither noise nor v") == 1

@@ -1,0 +1,133 @@
+"""What this host can do and how it says so: every feature of ComfyUI that is detected is detected here.
+
+Nothing is inferred from version numbers or names of classes where the host itself can be asked. Each function
+says what it does where the host is older than the feature.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OLDEST_DOWNSCALE = 8
+"""Pixels per latent pixel of every picture model on hosts whose latent formats do not tell."""
+
+
+def prediction_type(model_sampling: Any) -> str:
+    """Return what the MODEL's network predicts, by what the host makes of it.
+
+    The host's own conversion of a prediction to clean latents is linear in prediction and input; its
+    coefficients are compared with those of noise prediction and of v prediction for latents of unit variance.
+
+    Parameters
+    ----------
+    model_sampling
+        The host's ``model_sampling``.
+
+    Returns
+    -------
+    str
+        ``v``, ``eps``, or ``other`` (flow matching, EDM, x0).
+    """
+    zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+    fitting = {"eps", "v"}
+    for sigma in (0.5, 2.0):
+        at = torch.tensor([sigma])
+        alpha = 1.0 / math.hypot(1.0, sigma)
+        scale = float(model_sampling.calculate_input(at, one.clone()))
+        of_input = float(model_sampling.calculate_denoised(at, zero, one))
+        of_output = float(model_sampling.calculate_denoised(at, one, zero))
+        wanted = {"eps": (alpha, 1.0, -sigma), "v": (alpha, alpha**2, -sigma * alpha)}
+        found = (scale, of_input, of_output)
+        fitting = {
+            kind
+            for kind in fitting
+            if all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(found, wanted[kind], strict=True))
+        }
+    return next(iter(fitting), "other")
+
+
+def latent_downscale(latent_format: Any) -> int:
+    """Return the pixels of the picture per latent pixel, along each side.
+
+    Parameters
+    ----------
+    latent_format
+        The host's ``latent_format``. Hosts before 0.4 do not tell: there it is `OLDEST_DOWNSCALE`.
+    """
+    return int(getattr(latent_format, "spacial_downscale_ratio", OLDEST_DOWNSCALE))
+
+
+def window_indices(options: Mapping[str, Any], count: int) -> list[int]:
+    """Return which pictures of the whole batch the UNet sees: context windows show it a part.
+
+    Parameters
+    ----------
+    options
+        ``transformer_options`` of the call. Read are the host's own context windows (over the batch) and
+        AnimateDiff-Evolved's sliding windows.
+    count
+        How many pictures the UNet sees; windows of another length are not believed.
+    """
+    window = options.get("context_window")
+    indices = getattr(window, "index_list", None)
+    if getattr(window, "dim", 0) != 0:
+        indices = None
+    if indices is None:
+        indices = (options.get("ad_params") or {}).get("sub_idxs")
+    if indices is None or len(indices) != count:
+        return list(range(count))
+    return [int(index) for index in indices]
+
+
+def compute_dtype(model: Any) -> torch.dtype:
+    """Return the type that the host's MODEL computes in (a ``BaseModel``)."""
+    dtype: torch.dtype = model.manual_cast_dtype or model.get_dtype()
+    return dtype
+
+
+def layer_size(extra_options: Mapping[str, Any], length: int) -> tuple[int, int]:
+    """Return height and width of the layer whose queries number ``length``.
+
+    Hosts that do not tell, and layers whose tokens another pack merged or tiled, get the factors of
+    ``length`` that are nearest to the picture's aspect.
+    """
+    shape = extra_options.get("activations_shape")
+    if shape is not None and shape[-2] * shape[-1] == length:
+        return int(shape[-2]), int(shape[-1])
+    height, width = extra_options["original_shape"][-2:]
+    rows = max(1, round((length * height / width) ** 0.5))
+    while length % rows:
+        rows -= 1
+    return rows, length // rows
+
+
+def has_face_landmarks() -> bool:
+    """Return whether the host has core face landmark nodes and their type FACE_LANDMARKS."""
+    try:
+        return importlib.util.find_spec("comfy_extras.mediapipe") is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def outside_of_compilation(function: F) -> F:
+    """Return a function that ``torch.compile`` calls and never looks into.
+
+    ``torch._dynamo`` takes seconds to import, so it is asked only where something else has imported it; the
+    result is one and the same object then, so that nothing is compiled anew in the next run.
+    """
+    return _uncompiled(function) if "torch._dynamo" in sys.modules else function
+
+
+@cache
+def _uncompiled(function: F) -> F:
+    disabled: F = torch.compiler.disable(function)
+    return disabled
