@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import comfy.latent_formats
 import comfy.model_sampling as sampling
 import pytest
-import torch
 from hifi_portrait.patching import host
 
 from tests.patching.small import make_model
