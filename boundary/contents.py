@@ -28,6 +28,8 @@ class Expected:
         -inf is allowed too.
     optional : bool
         The file may lack it.
+    eight_bit : bool
+        It holds whole numbers of 0 to 255 instead of floating-point ones.
     """
 
     shape: tuple[int | str, ...]
@@ -35,6 +37,7 @@ class Expected:
     high: float
     minus_infinity: bool = False
     optional: bool = False
+    eight_bit: bool = False
 
 
 def read_expected(
@@ -84,7 +87,9 @@ def check_header(
             if wanted.optional:
                 continue
             raise BadTensorFileError(f"{name} is missing")
-        if not found.floating:
+        if wanted.eight_bit and found.dtype != "U8":
+            raise BadTensorFileError(f"{name} holds {found.dtype}, not whole numbers of 8 bits")
+        if not wanted.eight_bit and not found.floating:
             raise BadTensorFileError(f"{name} holds {found.dtype}, not floating-point numbers")
         if len(found.shape) != len(wanted.shape):
             raise BadTensorFileError(f"{name} has {len(found.shape)} axes instead of {len(wanted.shape)}")

@@ -1,0 +1,64 @@
+"""What no photo shows: hair goes on as hair, everything else smoothly. *Ours*."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .blend import pull_push
+
+_BAND = 0.045
+"""Depth of the shown edge that is reflected outwards, as a share of the texture's side."""
+_INSET = 3
+"""Texels that the reflecting edge lies inside of what is shown: the outermost ones are mixed with
+background."""
+
+
+def continued(colours: np.ndarray, known: np.ndarray, scalp: np.ndarray) -> np.ndarray:
+    """Continue a texture into what is not known.
+
+    Parameters
+    ----------
+    colours : np.ndarray
+        (S, S, 3) float32.
+    known : np.ndarray
+        (S, S) float32 in 0..1.
+    scalp : np.ndarray
+        (S, S) float32 in 0..1: continued from the scalp alone, with the grain of what is shown of it; skin
+        beside it does not bleed in.
+    """
+    smooth = pull_push(colours, known)
+    on_scalp = (scalp > 0.5).astype(np.float32)
+    shown = known * on_scalp
+    if shown.sum() < 64:
+        return smooth
+    hair = pull_push(colours, shown)
+    grain = _reflected(colours - cv2.GaussianBlur(hair, (0, 0), len(known) / 100), shown > 0.9)
+    if grain is not None:
+        hair = hair + grain * (1 - known[..., None])
+    filled = known[..., None] * colours + (1 - known[..., None]) * hair
+    soft = cv2.GaussianBlur(on_scalp, (0, 0), len(known) / 200)[..., None]
+    return smooth + soft * (filled - smooth)
+
+
+def _reflected(values: np.ndarray, shown: np.ndarray) -> np.ndarray | None:
+    """Values outside of what is shown, looked up as if its edge were a mirror (to and fro within a band)."""
+    size = len(shown)
+    inner = cv2.erode(shown.astype(np.uint8), np.ones((2 * _INSET + 1,) * 2, np.uint8))
+    if not inner.any():
+        return None
+    distance, label = cv2.distanceTransformWithLabels(
+        1 - inner, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    row, column = np.nonzero(inner)
+    places = np.zeros((label.max() + 1, 2), np.float32)
+    places[label[row, column]] = np.c_[column, row]
+    edge = places[label]
+    down, across = np.mgrid[0:size, 0:size].astype(np.float32)
+    outwards = np.stack([across, down], -1) - edge
+    length = np.maximum(distance, 1e-3)
+    band = max(_BAND * size, 4.0)
+    back = band - np.abs(np.mod(length, 2 * band) - band)
+    at = edge - outwards / length[..., None] * back[..., None]
+    result = cv2.remap(values, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(result, np.float32)

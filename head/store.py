@@ -1,0 +1,123 @@
+"""Heads as files: one safetensors file each. A head is a photograph: it shows the person's face."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from ..boundary import text
+from ..boundary.contents import Expected, read_expected
+from ..boundary.files import PRIVATE, written
+from ..boundary.parse import BadJsonError, parse_json
+from ..boundary.tensors import BadTensorFileError, Header, read_header
+from .light import TERMS
+from .model import HeadModel
+from .records import Head
+
+FORMAT = "hifi-portrait-textured-head"
+VERSION = 1
+SUFFIX = ".safetensors"
+_TENSORS = {
+    "geometry": Expected(("places", 3), -20.0, 20.0),
+    "shape": Expected(("shape",), -20.0, 20.0),
+    "expression": Expected((52,), 0.0, 1.0),
+    "light": Expected((TERMS, 3), -20.0, 20.0),
+    "texture": Expected(("texture", "texture", 3), 0, 255, eight_bit=True),
+    "opacity": Expected(("texture", "texture"), 0, 255, eight_bit=True),
+    "confidence": Expected(("texture", "texture"), 0, 255, eight_bit=True),
+}
+_LENGTHS = {"places": (3, 1 << 16), "shape": (1, 512), "texture": (256, 2048)}
+_LONGEST_LIST = 1 << 16
+
+
+def save_head(head: Head, path: str | Path) -> Path:
+    """Write a head whole or not at all; its folder is made when missing.
+
+    Returns
+    -------
+    Path
+        The file; only its owner may read it (POSIX), because it shows somebody's face.
+
+    Raises
+    ------
+    ValueError
+        The file cannot be written; one line with the remedy.
+    """
+    path = Path(path)
+    texts = {
+        "format": FORMAT,
+        "format_version": str(VERSION),
+        "sources": json.dumps(head.sources),
+        "shares": json.dumps(head.shares),
+        "notes": json.dumps(head.notes),
+    }
+    arrays = {name: np.ascontiguousarray(getattr(head, name)) for name in _TENSORS}
+    with written(path, PRIVATE) as part:
+        save_file(arrays, part, metadata=texts)
+    return path
+
+
+def load_head(path: str | Path) -> Head:
+    """Read a head.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, damaged, or not a head; one line names it and the remedy.
+    """
+    path = Path(path)
+    shown = text.name(path.name)
+    if not path.is_file():
+        raise ValueError(f"{shown}: there is no such head (looked for {text.printable(path, 160)})")
+    try:
+        texts = read_header(path).metadata
+        if texts.get("format") != FORMAT:
+            raise ValueError(f"{shown}: not a saved head; save one with Save Head")
+        if texts.get("format_version") != str(VERSION):
+            raise ValueError(
+                f"{shown}: saved in format {text.echoed(texts.get('format_version'))}, this version reads "
+                f"{VERSION}; update the pack, or save the head again"
+            )
+        header, tensors = read_expected(path, _TENSORS, _LENGTHS)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        places = len(HeadModel.load().mean)
+        if len(arrays["geometry"]) != places:
+            raise BadTensorFileError(f"{len(arrays['geometry'])} places, this version's head has {places}")
+        sources, notes = (_texts(header, key) for key in ("sources", "notes"))
+        return Head(
+            **{k: a if a.dtype == np.uint8 else a.astype(np.float32) for k, a in arrays.items()},
+            sources=sources,
+            shares=_shares(header, len(sources)),
+            notes=notes,
+        )
+    except BadTensorFileError as error:
+        raise ValueError(f"{shown}: damaged ({error}); save the head again") from None
+
+
+def _list(header: Header, key: str) -> list[Any]:
+    try:
+        value = parse_json(header.metadata.get(key, ""), _LONGEST_LIST, 1)
+    except BadJsonError as error:
+        raise BadTensorFileError(f"the list of {key} is {error}") from None
+    if not isinstance(value, list):
+        raise BadTensorFileError(f"{key} are no list")
+    return value
+
+
+def _texts(header: Header, key: str) -> tuple[str, ...]:
+    values = _list(header, key)
+    if not all(isinstance(item, str) for item in values):
+        raise BadTensorFileError(f"{key} are not texts")
+    return tuple(text.printable(item, 300) for item in values)
+
+
+def _shares(header: Header, count: int) -> tuple[float, ...]:
+    values = _list(header, "shares")
+    numbers = [float(item) for item in values if type(item) in (int, float) and 0 <= item <= 1]
+    if len(numbers) != len(values) or len(values) != count:
+        raise BadTensorFileError(f"shares are not {count} numbers in 0..1")
+    return tuple(numbers)

@@ -1,0 +1,90 @@
+"""How much each photo is worth at each texel. *Ours*."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .layout import UVLayout
+from .model import HeadModel
+from .posed import Posed
+from .unwrap import Unwrapped
+from .visibility import View, smoothstep
+
+_MOVED = 0.10
+"""Displacement by a photo's own expression (interocular distances) from which it counts less: its folds, its
+lips."""
+_COHERENT = (
+    ("right_eye", "left_eye", "lids"),
+    ("lips", "mouth", "upper_teeth", "lower_teeth", "tongue"),
+    ("neck",),
+)
+"""Regions that are taken from one photo as a whole: two half gazes or two half smiles are neither."""
+_COHERENCE = 6.0
+_NO_CHROMA = 0.03
+"""Share of blue light, below white's, of a face in a black-and-white photo: colour tells nothing there."""
+SKIN = ("face", "lids", "ears", "neck")
+
+
+def weights_of(
+    photos: list[Posed], views: list[View], textures: list[Unwrapped], layout: UVLayout, model: HeadModel
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weigh photos texel by texel, before they are compared with each other.
+
+    Returns
+    -------
+    tuple
+        (N, s, s) float32 how well each photo shows each texel, which confidence is made of; and how much it
+        is worth there beside the other photos: a smile's folds count little where another photo is calm.
+    """
+    finest = max(p.scale for p in photos)
+    skin, face = member(layout, model, *SKIN), member(layout, model, "face")
+    clear, worth = [], []
+    for photo, view, texture in zip(photos, views, textures, strict=True):
+        moved = layout.interpolate(photo.moved[:, None])[..., 0]
+        calm = 0.03 + 0.97 * np.exp(-((moved / _MOVED) ** 2))
+        frontal = view.seen * np.clip(view.cosine, 0, 1)
+        fine = min(1.0, photo.scale / finest)
+        person = cv2.resize(texture.person * texture.shown, (layout.size,) * 2, interpolation=cv2.INTER_AREA)
+        brightest = cv2.resize(texture.colour.max(-1), (layout.size,) * 2, interpolation=cv2.INTER_AREA)
+        burnt = 1 - 0.98 * skin * smoothstep(0.72, 0.95, brightest)
+        burnt *= 1 - 0.95 * face * _foreign(texture, frontal * face, layout.size)
+        trust = photo.face.weight * photo.face.quality.score
+        clear.append(frontal**2 * burnt * (person > 0.02) * min(1.0, trust / 0.5))
+        worth.append(trust * fine * frontal**2 * calm * burnt * (person > 0.02))
+    return np.stack(clear).astype(np.float32), np.stack(worth).astype(np.float32)
+
+
+def _foreign(texture: Unwrapped, seen: np.ndarray, size: int) -> np.ndarray:
+    """(s, s) in 0..1: lit, and whiter or bluer than this person's skin: a collar, a reflection."""
+    colour = cv2.resize(texture.colour, (size, size), interpolation=cv2.INTER_AREA)
+    total = colour.sum(-1)
+    blue = colour[..., 2] / np.maximum(total, 1e-6)
+    clear = seen > 0.5
+    if clear.sum() < 50:
+        return np.zeros_like(blue)
+    own, lit = float(np.median(blue[clear])), float(np.median(total[clear]))
+    to_white = 1 / 3 - own
+    if to_white < _NO_CHROMA:
+        return np.zeros_like(blue)
+    return smoothstep(0.45, 0.8, (blue - own) / to_white) * smoothstep(0.5, 0.8, total / lit)
+
+
+def coherent(weights: np.ndarray, layout: UVLayout, model: HeadModel) -> np.ndarray:
+    """Favour, in each region that must not be mixed, the photo that is best there as a whole."""
+    if len(weights) < 2:
+        return weights
+    result = weights.copy()
+    for regions in _COHERENT:
+        inside = member(layout, model, *regions)
+        soft = cv2.GaussianBlur(cv2.dilate(inside, np.ones((5, 5), np.uint8)), (0, 0), 2.0)
+        worth = (weights * inside).sum((1, 2))
+        favour = (worth / max(float(worth.max()), 1e-9)) ** _COHERENCE
+        result *= 1 + soft * (favour[:, None, None] - 1)
+    return result
+
+
+def member(layout: UVLayout, model: HeadModel, *regions: str) -> np.ndarray:
+    """(s, s) float32 in 0..1: share of a texel that belongs to these regions."""
+    member = model.in_region(*regions).astype(np.float32)
+    return layout.interpolate(member[:, None])[..., 0].clip(0, 1)
