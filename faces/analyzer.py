@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from ..boundary.licences import FileLicence
+
 
 @dataclass(frozen=True, eq=False)
 class DetectedFace:
@@ -59,6 +61,8 @@ class FaceAnalyzer(Protocol):
         Of the models' weights.
     commercial_use : bool or None
         Whether that licence allows commercial use; None where nobody knows.
+    licences : tuple of FileLicence
+        The same for each file, for what is made with them.
     provider : str
         The inference provider that really runs, for the artist to read.
     """
@@ -71,6 +75,8 @@ class FaceAnalyzer(Protocol):
     def licence(self) -> str: ...  # noqa: D102
     @property
     def commercial_use(self) -> bool | None: ...  # noqa: D102
+    @property
+    def licences(self) -> tuple[FileLicence, ...]: ...  # noqa: D102
     @property
     def provider(self) -> str: ...  # noqa: D102
 

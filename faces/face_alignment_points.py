@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..boundary.licences import FileLicence, merged
 from .analyzer import DetectedFace, FaceAnalyzer
 from .geometry import head_pose_residual
 from .runtime import missing_package
@@ -48,6 +49,7 @@ class FaceAlignmentPoints:
         self.recognizer = inner.recognizer
         self.licence = f"{inner.licence}; landmarks {LICENCE}"
         self.commercial_use = inner.commercial_use
+        self.licences = merged(inner.licences, (FileLicence("face-alignment", "BSD-3-Clause", True),))
         self.provider = f"{inner.provider}, landmarks on {device}"
         self.fingerprint = f"{inner.fingerprint}-fa1"
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..boundary import text
+from ..boundary.licences import FileLicence
 from .analyzer import DetectedFace
 from .files import PERSON_MASK, locate
 from .geometry import RECOGNIZER_SIZE
@@ -71,6 +73,12 @@ def find_packs(folders: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def pack_licences(name: str) -> tuple[FileLicence, ...]:
+    """Return what a pack of this name may be used for."""
+    known = KNOWN_PACKS.get(name, _UNKNOWN)
+    return (FileLicence(text.name(name), text.printable(known.licence, 80), known.commercial_use),)
+
+
 class InsightFaceAnalyzer:
     """Detection, recognition and 68 3D landmarks of an InsightFace pack.
 
@@ -112,6 +120,7 @@ class InsightFaceAnalyzer:
         self.recognizer = name
         self.licence = known.licence
         self.commercial_use = known.commercial_use
+        self.licences = pack_licences(name)
         self.provider = provider_note(provider, running_provider(self._app.models["recognition"].session))
         mask = locate([PERSON_MASK], model_folders)
         self._mask = LiteModel(mask[PERSON_MASK]) if mask else None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..boundary.licences import FileLicence
 from .analyzer import DetectedFace
 from .files import DETECTOR, FACE_MESH, MODEL_FILES, PERSON_MASK, RECOGNIZER, require
 from .geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE, invert, similarity_2d, transform, warp
@@ -52,6 +53,7 @@ class OpenAnalyzer:
     recognizer = "sface"
     licence = "MIT (YuNet), Apache-2.0 (SFace, Face Mesh, Selfie Segmentation)"
     commercial_use = True
+    licences = tuple(FileLicence.of(file.name, file.licence) for file in MODEL_FILES)
 
     def __init__(self, folders: Sequence[Path], provider: str = "auto") -> None:
         paths = require(MODEL_FILES, folders)

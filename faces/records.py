@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..boundary.licences import FileLicence
 from .photo import HeadPhoto
 
 
@@ -135,6 +136,8 @@ class ReferenceFaces:
         Fingerprint of the analyzer that made the records.
     notes : tuple of str
         What else the artist should know, one line each.
+    licences : tuple of FileLicence
+        What the files that made the records may be used for.
     """
 
     faces: tuple[FaceRecord, ...]
@@ -142,3 +145,4 @@ class ReferenceFaces:
     recognizer: str
     analyzer: str
     notes: tuple[str, ...] = ()
+    licences: tuple[FileLicence, ...] = ()

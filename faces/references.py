@@ -194,6 +194,7 @@ def _load(
         analyzer.recognizer,
         analyzer.fingerprint,
         tuple(notes),
+        analyzer.licences,
     )
 
 

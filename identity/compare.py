@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..boundary.licences import merged, summary
 from ..faces.analyzer import DetectedFace, FaceAnalyzer
 from ..faces.crop import in_crop
 from ..faces.pictures import NamedImage, UnreadableImage
@@ -125,6 +126,7 @@ def compare(
         )
     else:
         known = np.stack([analyzer.embed(f.crop, in_crop(f.keypoints, f.crop_matrix)) for f in used])
+    notes.append(summary(merged(references.licences, analyzer.licences)))
     others = _held_out(held_out, analyzer, notes)
     model = FaceModel.load() if target is not None else None
     results = []

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from ..boundary.licences import FileLicence, summary
+from ..boundary.text import printable
 from ..models.tokens import DetailTokens
 
 EXPRESSIONS = 52
@@ -39,6 +41,10 @@ class Identity:
         Changes with everything that the tokens depend on.
     expression : np.ndarray
         (52,) float32 in 0..1: weighted mean expression of the references (ARKit).
+    licences : tuple of FileLicence
+        What the files that made it may be used for: the analyzer's, and the checkpoint.
+    consent : str
+        The artist's note on the person's consent; may be empty.
     """
 
     tokens: Tensor
@@ -51,6 +57,8 @@ class Identity:
     weights: tuple[float, ...]
     fingerprint: str
     expression: np.ndarray = field(default_factory=lambda: np.zeros(EXPRESSIONS, np.float32))
+    licences: tuple[FileLicence, ...] = ()
+    consent: str = ""
 
     def describe(self) -> str:
         """Return a few lines for the artist."""
@@ -59,4 +67,7 @@ class Identity:
         count = self.detail.tokens.shape[1]
         lines = [f"{len(used)} references, {count} detail tokens, recognizer {self.recognizer}"]
         lines += [f"{source}: {100 * weight / total:.0f} %" for source, weight in used]
+        lines.append(summary(self.licences))
+        if self.consent:
+            lines.append(f"consent: {printable(self.consent, 200)}")
         return "\n".join(lines)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..boundary.licences import merged
 from ..faces.records import FaceRecord, ReferenceFaces
 from ..landmarks.canonical import crop_canonical_map, moved
 from ..landmarks.fit import FaceFit, fit_faces
@@ -105,6 +106,7 @@ def refine_faces(
         sources=tuple(face.source for face in faces.faces),
         weights=tuple(float(face.weight) for face in faces.faces),
         fingerprint=fingerprint(faces, network.checkpoint_id),
+        licences=merged(faces.licences, network.licences),
         expression=np.asarray(expression, np.float32),
     )
 

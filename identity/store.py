@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from ..boundary import text
 from ..boundary.contents import Expected, read_expected
 from ..boundary.files import LONGEST_NAME, PRIVATE, written
+from ..boundary.licences import FileLicence, from_json, to_json
 from ..boundary.parse import BadJsonError, parse_json
 from ..boundary.tensors import BadTensorFileError, read_header
 from ..models.tokens import DetailTokens
@@ -24,6 +25,7 @@ VERSION = 1
 SUFFIX = ".safetensors"
 _LONGEST_TEXT = 120
 _LONGEST_LIST = 1 << 18
+LONGEST_CONSENT = 2000
 _LARGEST = 1e4
 """Half precision ends at 65504; tokens of trained networks stay below 100."""
 _TENSORS = {
@@ -76,7 +78,9 @@ def identity_path(folder: str | Path, name: str) -> Path:
     return Path(folder) / f"{check_name(name)}{SUFFIX}"
 
 
-def save_identity(identity: Identity, folder: str | Path, name: str, overwrite: bool = True) -> Path:
+def save_identity(
+    identity: Identity, folder: str | Path, name: str, overwrite: bool = True, consent: str | None = None
+) -> Path:
     """Write an identity, atomically.
 
     Parameters
@@ -87,6 +91,8 @@ def save_identity(identity: Identity, folder: str | Path, name: str, overwrite: 
         See `check_name`.
     overwrite
         False: an existing file is kept, and the new one gets a number.
+    consent
+        A note on the person's consent, at most `LONGEST_CONSENT` characters; None: the identity's own.
 
     Returns
     -------
@@ -122,6 +128,8 @@ def save_identity(identity: Identity, folder: str | Path, name: str, overwrite: 
         "sources": json.dumps(identity.sources),
         "weights": json.dumps(identity.weights),
         "fingerprint": identity.fingerprint,
+        "licences": to_json(identity.licences),
+        "consent": check_consent(identity.consent if consent is None else consent),
     }
     with written(path, PRIVATE) as part:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, metadata=texts)
@@ -167,6 +175,8 @@ def load_identity(path: str | Path) -> Identity:
             weights=weights,
             fingerprint=_text(texts, "fingerprint"),
             expression=tensors["expression"].float().numpy(),
+            licences=_licences(texts, path),
+            consent=text.printable(texts.get("consent", ""), LONGEST_CONSENT),
         )
     except BadTensorFileError as error:
         raise ValueError(f"{shown}: damaged ({error}); save the identity again") from None
@@ -177,6 +187,44 @@ def _text(texts: Mapping[str, str], key: str) -> str:
     if value is None or value != text.printable(value, _LONGEST_TEXT):
         raise BadTensorFileError(f"{key} is {text.echoed(value)}")
     return value
+
+
+def check_consent(note: str) -> str:
+    """Return a note on consent on one line.
+
+    Raises
+    ------
+    ValueError
+        It is longer than `LONGEST_CONSENT` characters.
+    """
+    if len(note) > LONGEST_CONSENT:
+        raise ValueError(
+            f"the note on consent has {len(note)} characters; keep it to {LONGEST_CONSENT}, and the document "
+            "itself elsewhere"
+        )
+    return text.printable(note.strip())
+
+
+def read_licences(path: str | Path) -> tuple[FileLicence, ...]:
+    """Read what the files behind a saved identity may be used for, from its header alone.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged; one line names it.
+    """
+    path = Path(path)
+    try:
+        return _licences(read_header(path).metadata, path)
+    except BadTensorFileError as error:
+        raise ValueError(f"{text.name(path.name)}: damaged ({error}); save the identity again") from None
+
+
+def _licences(texts: Mapping[str, str], path: Path) -> tuple[FileLicence, ...]:
+    try:
+        return from_json(texts.get("licences", ""), f"identity {path.stem}")
+    except ValueError as error:
+        raise BadTensorFileError(str(error)) from None
 
 
 def _references(texts: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[float, ...]]:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ..boundary import text
 from ..boundary.fields import LONGEST_JSON
 from ..boundary.files import written
+from ..boundary.licences import FileLicence, from_json
 from ..boundary.parse import parse_json
 from ..boundary.tensors import BadTensorFileError, PickleError, read_header, read_tensors
 from .config import HiFiNetConfig
@@ -67,6 +68,8 @@ UPGRADES: dict[int, Upgrade] = {1: _from_version_1}
 """For each former version n, what turns metadata and weights of version n into those of n + 1."""
 
 _SHOWN = 2
+_LICENCES = {"b4f56dfc11b557b5": "Apache-2.0"}
+"""By the id of checkpoints of this project from before the metadata named a licence."""
 _LONGEST_PROVENANCE = 1 << 20
 
 
@@ -85,6 +88,8 @@ class CheckpointInfo:
     """Format version of the file, before upgrades."""
     id: str
     """Hash of configuration and weights; identities carry it."""
+    licences: tuple[FileLicence, ...] = ()
+    """What the weights may be used for."""
 
 
 def save(
@@ -159,9 +164,10 @@ def load(
     """
     path = Path(path)
     metadata, state = _upgraded(path, weights=True)
-    config = _info(path, metadata, metadata).config
-    module = HiFiPortrait(config, operations, device="meta")
+    info = _info(path, metadata, metadata)
+    module = HiFiPortrait(info.config, operations, device="meta")
     assign(module, state, path.name)
+    module.licences = info.licences
     module.checkpoint_id = _id(path, metadata)
     if dtype is not None or device is not None:
         module = module.to(device=device, dtype=dtype)
@@ -276,7 +282,19 @@ def _info(path: Path, upgraded: Mapping[str, str], original: Mapping[str, str]) 
     if not isinstance(provenance, dict):
         raise CheckpointError(f"{shown}: its provenance is not a JSON object. Get the file again.")
     title = text.name(upgraded.get("title", path.stem))
-    return CheckpointInfo(config, provenance, title, int(original["format_version"]), _id(path, upgraded))
+    made, version = _id(path, upgraded), int(original["format_version"])
+    try:
+        licences = _licences(provenance, made, title)
+    except ValueError as error:
+        raise CheckpointError(f"{shown}: {error}. Get the file again.") from None
+    return CheckpointInfo(config, provenance, title, version, made, licences)
+
+
+def _licences(provenance: Mapping[str, object], made: str, title: str) -> tuple[FileLicence, ...]:
+    if "licences" in provenance:
+        return from_json(json.dumps(provenance["licences"]), title)
+    licence = provenance.get("licence", _LICENCES.get(made))
+    return (FileLicence.of(title, licence if isinstance(licence, str) else None),)
 
 
 def _id(path: Path, texts: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..boundary.licences import FileLicence
 from .config import HiFiNetConfig
 from .hifi_net import HiFiNet
 from .identity_attention import IdentityAttentionWeights
@@ -38,6 +39,8 @@ class HiFiPortrait(nn.Module):
         self.config = config
         self.checkpoint_id = UNSAVED
         """Hash of configuration and weights in the file; identities carry it."""
+        self.licences: tuple[FileLicence, ...] = ()
+        """What the file may be used for; identities carry it."""
         self.refiner = FaceRefiner(config, operations, dtype, device)
         self.hifi_net = HiFiNet(config, operations, dtype, device)
         self.identity_attention = IdentityAttentionWeights(config, operations, dtype, device)

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..boundary.licences import FileLicence
 from .checkpoint import CheckpointError, assign, save
 from .config import SIZE_EMBEDDINGS, HiFiNetConfig
 from .hifi_net import HiFiNet
@@ -173,6 +174,8 @@ def convert_instantid(
         "converted_from": ["IdentityNet", "ip-adapter"],
         "extra_layers": "untrained" if extra_layers else "none",
         "licence": "InstantID's weights: Apache-2.0; antelopev2, which they need: non-commercial use only",
+        # antelopev2 comes with the analyzer that reads the faces, and is listed with it.
+        "licences": [vars(FileLicence.of(f"InstantID ({controlnet.name}, {adapter.name})", "Apache-2.0"))],
     }
     save(out, state, config, provenance, dtype)
     return config

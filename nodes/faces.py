@@ -11,6 +11,7 @@ import torch
 from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
+from ..boundary.licences import summary
 from ..faces import files
 from ..faces.analyzer import FaceAnalyzer as Analyzer
 from ..faces.analyzer import describe
@@ -332,7 +333,7 @@ def report(references: References) -> str:
         for face in sorted(references.faces, key=lambda face: face.source_index)
     ]
     lines += [f"{item.source}: {item.reason}" for item in references.dropped]
-    return "\n".join([*lines, *references.notes])
+    return "\n".join([*lines, *references.notes, summary(references.licences)])
 
 
 def named_images(

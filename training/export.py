@@ -150,6 +150,6 @@ def ship_run(
         folder / tiny.HIFI_NET_FILE.name,
         module,
         network,
-        {"title": "HiFi-Portrait Tiny", "trained": True, **provenance},
+        {"title": "HiFi-Portrait Tiny", "licence": "Apache-2.0", "trained": True, **provenance},
         torch.float16,
     )

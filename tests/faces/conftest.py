@@ -36,6 +36,7 @@ class Counting:
         self.analyzed: list[str] = []
         self.recognizer, self.licence = inner.recognizer, inner.licence
         self.commercial_use, self.provider = inner.commercial_use, inner.provider
+        self.licences = inner.licences
         self.fingerprint = f"counting-{inner.fingerprint}"
 
     def analyze(self, image, name) -> list[DetectedFace]:

@@ -86,7 +86,7 @@ def test_another_recognizer_embeds_the_crops(face_analyzer, pictures, references
 
         recognizer = "other"
         fingerprint = "other"
-        licence, commercial_use, provider = "", None, ""
+        licence, commercial_use, provider, licences = "", None, "", ()
 
         def __init__(self):
             self.embedded = []

@@ -3,12 +3,20 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hifi_portrait.boundary.files import SaveError
-from hifi_portrait.identity.store import check_name, list_identities, load_identity, save_identity
+from hifi_portrait.boundary.licences import FileLicence
+from hifi_portrait.identity.store import (
+    check_name,
+    list_identities,
+    load_identity,
+    read_licences,
+    save_identity,
+)
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -236,3 +244,28 @@ def test_other_tensors_in_the_file_are_not_read(saved, tmp_path):
     tensors, texts = saved
     save_file({**tensors, "extra": torch.zeros(10, dtype=torch.int64)}, tmp_path / "f.safetensors", texts)
     assert load_identity(tmp_path / "f.safetensors").describe()
+
+
+def test_licences_and_consent_are_kept(identity, tmp_path):
+    licences = (FileLicence("a.onnx", "MIT", True), FileLicence("antelopev2", "research", False))
+    given = replace(identity, licences=licences, consent="Anna, 2026-01-02,\nby mail")
+    loaded = load_identity(save_identity(given, tmp_path, "anna"))
+    assert loaded.licences == licences
+    assert loaded.consent == "Anna, 2026-01-02, by mail"
+    assert "NOT allowed by antelopev2" in loaded.describe()
+    assert "consent: Anna" in loaded.describe()
+    again = save_identity(loaded, tmp_path, "anna", consent="withdrawn")
+    assert load_identity(again).consent == "withdrawn"
+    assert read_licences(again) == licences
+    with pytest.raises(ValueError, match="2001 characters"):
+        save_identity(given, tmp_path, "anna", consent="x" * 2001)
+
+
+def test_files_from_before_licences_load_and_say_so(identity, tmp_path):
+    path = save_identity(identity, tmp_path, "anna")
+    with safe_open(str(path), "pt") as file:
+        texts = {k: v for k, v in file.metadata().items() if k not in ("licences", "consent")}
+    save_file(load_file(path), path, metadata=texts)
+    loaded = load_identity(path)
+    assert loaded.consent == ""
+    assert "not known for identity anna (licences were not recorded)" in loaded.describe()
