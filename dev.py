@@ -62,30 +62,44 @@ CONVERTER = ["comfy-cli==1.23.0"]
 INSIGHTFACE = ["insightface==2.1"]
 
 
+PACKAGES = ["faces", "landmarks", "head", "models", "identity", "patching", "tiny", "nodes"]
+PACKAGES += ["training", "tools", "cli"]
+"""Folders of the pack."""
+BESIDE = ["harness", "authoring", "benchmarks", "tests", "dev.py", "install.py", "conftest.py"]
+"""Folders and files beside it, which see it as ``hifi_portrait``."""
+
+
 def main() -> int:
     """Parse the command line, set up, run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="make portraits from real photos in a real ComfyUI")
     commands.add_parser("test", help="run the tests; further arguments go to pytest")
-    commands.add_parser("lint", help="check style, types, and the front end's types")
+    commands.add_parser("lint", help="check style, spelling, types, and the front end")
+    commands.add_parser("types", help="of lint, only mypy")
+    commands.add_parser("front-end", help="of lint, only the front end")
+    tool = commands.add_parser("tool", help="run a module of the environment, such as ruff, as it is set up")
+    tool.add_argument("module")
     bench = commands.add_parser("bench", help="run benchmarks/NAME.py and keep its JSON")
     bench.add_argument("name")
     bench.add_argument("--quick", action="store_true", help="reduced sizes; results are printed, not kept")
     commands.add_parser("setup", help="install only")
     args, rest = parser.parse_known_args()
-    if rest and args.command != "test":
+    if rest and args.command not in ("test", "tool"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
+    if args.command == "tool":
+        return run("-m", args.module, *rest)
     set_up(browser=args.command == "test")
-    if args.command == "demo":
-        return run("-m", "harness.demo")
-    if args.command == "test":
-        return run("-m", "pytest", *rest)
-    if args.command == "lint":
-        return lint()
-    if args.command == "bench":
-        return benchmark(args.name, args.quick)
-    return 0
+    actions = {
+        "demo": lambda: run("-m", "harness.demo"),
+        "test": lambda: run("-m", "pytest", *rest),
+        "lint": lint,
+        "types": types,
+        "front-end": lint_front_end,
+        "bench": lambda: benchmark(args.name, args.quick),
+        "setup": lambda: 0,
+    }
+    return actions[args.command]()
 
 
 def set_up(browser: bool = False) -> None:
@@ -159,7 +173,16 @@ def run(*arguments: str) -> int:
 
 
 def lint() -> int:
-    """Run ruff, mypy (it sees the root as the package it is installed as) and the front end's check."""
+    """Run ruff, codespell, mypy and the front end's checks."""
+    codes = [run("-m", "ruff", "check", "."), run("-m", "ruff", "format", "--check", ".")]
+    codes.append(run("-m", "codespell_lib"))
+    codes.append(types())
+    codes.append(lint_front_end())
+    return max(codes)
+
+
+def types() -> int:
+    """Run mypy: on the pack, seen as the package that it is installed as, and on what is beside it."""
     package = DEV / "types" / "hifi_portrait"
     if not package.exists():
         package.parent.mkdir(parents=True, exist_ok=True)
@@ -168,26 +191,13 @@ def lint() -> int:
             f"from pathlib import Path; from harness.host import link; "
             f"link(Path({str(package)!r}), Path({str(ROOT)!r}))",
         )
-    codes = [run("-m", "ruff", "check", "."), run("-m", "ruff", "format", "--check", ".")]
     environment = {**os.environ, "MYPYPATH": str(package.parent)}
     mypy = [str(PYTHON), "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
-    for name in (
-        "faces",
-        "landmarks",
-        "head",
-        "models",
-        "identity",
-        "patching",
-        "tiny",
-        "nodes",
-        "training",
-        "tools",
-        "cli",
-    ):
-        mypy += ["-p", f"hifi_portrait.{name}"]
-    codes.append(subprocess.run(mypy, cwd=package.parent, env=environment).returncode)
-    codes.append(lint_front_end())
-    return max(codes)
+    packages = [argument for name in PACKAGES for argument in ("-p", f"hifi_portrait.{name}")]
+    # Two runs, as the repository's root is a package in the first and a folder of packages in the second.
+    inside = subprocess.run([*mypy, *packages], cwd=package.parent, env=environment).returncode
+    beside = subprocess.run([*mypy, *BESIDE], cwd=ROOT, env=environment).returncode
+    return max(inside, beside)
 
 
 def lint_front_end() -> int:

@@ -53,7 +53,7 @@ class Canvas:
 
     def finish(self) -> np.ndarray:
         """Return the picture, (height, width, 3) uint8 RGB."""
-        return np.asarray(self._image.resize((self.width, self.height), Image.Resampling.BOX)).copy()
+        return np.array(self._image.resize((self.width, self.height), Image.Resampling.BOX))
 
     def panel(
         self, x: float, y: float, width: float, height: float, color: tuple[int, int, int], radius: float = 10

@@ -38,7 +38,8 @@ def stable_points(landmarks: np.ndarray) -> np.ndarray:
     """Pick the eight shared points from 468 or 68 landmarks (N, D) -> (8, D)."""
     if len(landmarks) not in (68, 468):
         raise ValueError(f"expected 468 or 68 landmarks, got {len(landmarks)}")
-    return landmarks[STABLE_468 if len(landmarks) == 468 else STABLE_68]
+    chosen: np.ndarray = landmarks[STABLE_468 if len(landmarks) == 468 else STABLE_68]
+    return chosen
 
 
 def similarity_2d(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -104,7 +105,7 @@ def invert(matrix: np.ndarray) -> np.ndarray:
 def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Apply a (2, 3) matrix to points (..., 2), or to (..., 3) whose z takes the scale only."""
     linear = matrix[:, :2]
-    moved = points[..., :2] @ linear.T + matrix[:, 2]
+    moved: np.ndarray = points[..., :2] @ linear.T + matrix[:, 2]
     if points.shape[-1] == 2:
         return moved
     scale = np.sqrt(abs(np.linalg.det(linear)))

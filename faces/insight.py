@@ -157,7 +157,7 @@ class InsightFaceAnalyzer:
 
         # The package's own alignment, so that this gives what `analyze` gave.
         aligned = face_align.norm_crop(np.ascontiguousarray(image[..., ::-1]), keypoints, RECOGNIZER_SIZE)
-        vector = self._app.models["recognition"].get_feat(aligned).ravel()
+        vector: np.ndarray = self._app.models["recognition"].get_feat(aligned).ravel()
         return (vector / max(float(np.linalg.norm(vector)), 1e-9)).astype(np.float32)
 
     def person_mask(self, view: np.ndarray) -> np.ndarray:

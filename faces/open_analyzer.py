@@ -85,7 +85,7 @@ class OpenAnalyzer:
         """Embed the face with these (5, 2) keypoints; returns (128,) float32 of unit length."""
         aligned = warp(image, similarity_2d(keypoints, RECOGNIZER_TEMPLATE), RECOGNIZER_SIZE)
         blob = np.ascontiguousarray(aligned.transpose(2, 0, 1)[None], np.float32)
-        vector = self._recognizer.run(None, {"data": blob})[0][0]
+        vector: np.ndarray = self._recognizer.run(None, {"data": blob})[0][0]
         return (vector / max(float(np.linalg.norm(vector)), 1e-9)).astype(np.float32)
 
     def person_mask(self, view: np.ndarray) -> np.ndarray:

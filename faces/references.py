@@ -74,7 +74,8 @@ class _Cache:
         with self._lock:
             if key in self._items:
                 self._items.move_to_end(key)
-                return self._items[key]
+                kept: T = self._items[key]
+                return kept
         value = make()
         with self._lock:
             self._items[key] = value

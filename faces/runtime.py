@@ -139,7 +139,7 @@ def unpacked_onnx(path: Path) -> bytes:
     inputs = [item for item in graph.input if item.name in read and item.name not in names]
     del graph.input[:]
     graph.input.extend(inputs)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def _unpack(packed: np.ndarray, scale: np.ndarray, zero: np.ndarray, axis: int, block: int) -> np.ndarray:

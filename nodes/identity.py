@@ -39,7 +39,8 @@ def _clip_encoder(clip_vision: Any) -> Any:
 
     def encode(crops: torch.Tensor) -> torch.Tensor:
         pictures = (crops.movedim(1, -1) + 1) / 2
-        return clip_vision.encode_image(pictures, crop=False)["penultimate_hidden_states"]
+        hidden: torch.Tensor = clip_vision.encode_image(pictures, crop=False)["penultimate_hidden_states"]
+        return hidden
 
     return encode
 

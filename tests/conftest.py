@@ -1,6 +1,7 @@
 """Fixtures that every folder's tests share: real photos, real face models, a real ComfyUI."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def artifacts() -> Path:
 
 
 @pytest.fixture(scope="session")
-def host(face_models, tmp_path_factory) -> Host:
+def host(face_models, tmp_path_factory) -> Iterator[Host]:
     """Return a running ComfyUI with this pack, shared by all tests of a run."""
     with running_host(tmp_path_factory.mktemp("host"), model_files=face_models) as running:
         yield running

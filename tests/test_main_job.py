@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,7 @@ def test_values_may_come_from_other_nodes(host, main_job):
 
 
 @pytest.fixture(scope="module")
-def bare_host(tmp_path_factory) -> Host:
+def bare_host(tmp_path_factory) -> Iterator[Host]:
     """A ComfyUI without any model file of ours."""
     base = tmp_path_factory.mktemp("bare")
     (base / "models" / "hifi_portrait").mkdir(parents=True)

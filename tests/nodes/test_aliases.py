@@ -14,7 +14,7 @@ from harness import ROOT
 def aliases(monkeypatch):
     """The module alone, with a stand-in for the part of the host that it names."""
     latest = types.ModuleType("comfy_api.latest")
-    latest.io = types.SimpleNamespace(ComfyNode=object, Schema=object)
+    monkeypatch.setattr(latest, "io", types.SimpleNamespace(ComfyNode=object, Schema=object), raising=False)
     monkeypatch.setitem(sys.modules, "comfy_api", types.ModuleType("comfy_api"))
     monkeypatch.setitem(sys.modules, "comfy_api.latest", latest)
     spec = importlib.util.spec_from_file_location("aliases", ROOT / "nodes" / "aliases.py")

@@ -325,7 +325,7 @@ def few_layers(two_levels):
 @pytest.fixture
 def compiler(monkeypatch):
     """The compiler with nothing remembered, and the attention that the host uses on a GPU."""
-    import comfy.ldm.modules.attention as attention
+    from comfy.ldm.modules import attention
 
     monkeypatch.setattr(attention, "optimized_attention", attention.attention_pytorch)
     torch._dynamo.reset()

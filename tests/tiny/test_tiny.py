@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+
 import comfy.sample
 import comfy.utils
 import pytest
@@ -92,8 +94,7 @@ def test_batches_other_sizes_and_image_to_image(parts):
 
 
 def test_core_nodes_accept_clip_and_vae(parts):
-    import nodes
-
+    nodes = importlib.import_module("nodes")  # the host's
     _, clip, vae = parts
     assert nodes.CLIPTextEncode().encode(clip, PROMPT)[0][0][0].shape == (1, LENGTH, 64)
     assert nodes.CLIPSetLastLayer().set_last_layer(clip, -2)[0].tokenize(PROMPT) == clip.tokenize(PROMPT)

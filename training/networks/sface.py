@@ -88,7 +88,7 @@ def _attributes(node: Any) -> dict[str, Any]:
     return {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
 
 
-def _layer(kind: str, constants: list[Tensor], attributes: dict[str, Any]) -> nn.Module | None:
+def _layer(kind: str, constants: list[Tensor], attributes: dict[str, Any]) -> nn.Module | None:  # noqa: PLR0911 - one operation each
     """Return the torch layer of one ONNX node, None where this network has no such node."""
     match kind:
         case "Sub":
