@@ -143,8 +143,8 @@ def test_a_real_face_that_was_smoothed_looks_like_skin_again(photos, artifacts):
     from kornia.filters import bilateral_blur
 
     with Image.open(photos["biden"]) as file:
-        photo = np.array(file.convert("RGB").crop((360, 90, 760, 500)))
-    photo = torch.from_numpy(photo).float()[None] / 255
+        pixels = np.array(file.convert("RGB").crop((360, 90, 760, 500)))
+    photo = torch.from_numpy(pixels).float()[None] / 255
     wax = bilateral_blur(photo.movedim(-1, 1), (15, 15), 0.08, (5.0, 5.0)).movedim(1, -1)
     wax = (wax * torch.tensor([0.9, 0.8, 0.7])).clamp(0, 1)
     out = transfer_detail(wax, photo, ones(photo))

@@ -251,9 +251,10 @@ def _read_folder(entries: list[tuple[bytes, bytes | None]], folder: Path) -> Non
             os.makedirs(target, exist_ok=True)
     readable, unreadable = read_folder(place)
     # Names reach messages, the contact sheet and the report.
-    for item in (*readable, *unreadable):
+    for item in readable:
         check_shown(item.name)
     for bad in unreadable:
+        check_shown(bad.name)
         check_shown(bad.reason)
 
 

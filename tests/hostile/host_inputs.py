@@ -57,9 +57,9 @@ def cases(host: Host, rounds: int, seed: int = 0) -> Iterator[tuple[str, Prompt]
         declared = host.object_info()[kind]["input"]
         inputs = {**declared.get("required", {}), **declared.get("optional", {})}
         for _ in range(rounds):
-            for name in inputs:
+            for name, description in inputs.items():
                 prompt = copy.deepcopy(good)
-                _attack(random, prompt, attacked, name, inputs[name])
+                _attack(random, prompt, attacked, name, description)
                 if random.random() < 0.15:
                     other = random.choice(sorted(inputs))
                     _attack(random, prompt, attacked, other, inputs[other])

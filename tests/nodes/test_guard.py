@@ -98,7 +98,8 @@ def test_the_tiny_model_is_loaded_from_the_pack_alone(host, tmp_path, name):
 @pytest.mark.host
 def test_a_copy_of_the_tiny_model_elsewhere_is_not_opened(host, tmp_path):
     import_host()
-    from hifi_portrait.nodes.tiny import LoadTinyPortraitModel, tiny
+    from hifi_portrait.nodes.tiny import LoadTinyPortraitModel
+    from hifi_portrait.tiny import model as tiny
 
     elsewhere = tmp_path / "base.safetensors"
     elsewhere.write_bytes((tiny.ASSETS / "base.safetensors").read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from dataclasses import asdict
@@ -42,7 +43,7 @@ EVIL = {
 def folder(tmp_path, monkeypatch):
     """A model folder full of what others made."""
     import_host()
-    from hifi_portrait.nodes import checkpoints, paths
+    from hifi_portrait.nodes import checkpoints
 
     place = tmp_path / "hifi_portrait"
     (place / "identities").mkdir(parents=True)
@@ -57,7 +58,9 @@ def folder(tmp_path, monkeypatch):
         (place / os.fsdecode(b"Fran\xe7ois.safetensors")).write_bytes(b"")
         for number in range(6):  # without a memory, the walk would take 6 to the power of 40 steps
             (place / f"loop{number}").symlink_to(place)
-    monkeypatch.setattr(paths.folder_paths, "get_folder_paths", lambda name: [str(place)])
+    monkeypatch.setattr(
+        importlib.import_module("folder_paths"), "get_folder_paths", lambda name: [str(place)]
+    )
     checkpoints._is_checkpoint.cache_clear()
     return place
 
