@@ -11,7 +11,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from hifi_portrait.training.host import add_comfyui_to_path
@@ -29,7 +28,9 @@ from hifi_portrait.landmarks.model import FaceModel  # noqa: E402
 from hifi_portrait.patching.apply import apply_hifi_net  # noqa: E402
 from hifi_portrait.patching.loading import load_hifi_net  # noqa: E402
 from hifi_portrait.patching.settings import PatchSettings  # noqa: E402
-from hifi_portrait.tiny import model as tiny  # noqa: E402
+from hifi_portrait.tiny.base_file import HIFI_NET_FILE  # noqa: E402
+from hifi_portrait.tiny.model import load_tiny_portrait_model  # noqa: E402
+from hifi_portrait.training.data.sheets import captioned_line, resized, write_sheet  # noqa: E402
 
 PROMPT = "portrait, blue background, white shirt, soft light from the front"
 SWEEP = ((-30.0, 0.0), (-15.0, 0.0), (0.0, 0.0), (0.0, 0.8), (15.0, 0.8), (30.0, 0.8))
@@ -58,7 +59,7 @@ def portraits(
     seed: int = 1,
     cfg: float = 2.5,
 ) -> tuple[dict[int, list[np.ndarray]], dict[int, list[float]]]:
-    """Paint the person in the photos.
+    """Sample portraits of the person in the photos.
 
     Returns
     -------
@@ -67,8 +68,8 @@ def portraits(
         embedding (NaN where no face is found).
     """
     analyzer = OpenAnalyzer([face_models], "CPU")
-    model, clip, vae = tiny.load_tiny_portrait_model()
-    hifi_net = load_hifi_net(tiny.HIFI_NET_FILE)
+    model, clip, vae = load_tiny_portrait_model()
+    hifi_net = load_hifi_net(HIFI_NET_FILE)
     images = [NamedImage(p.name, read_image(p)) for p in photos]
     everything = load_references(images, analyzer)
     mean = np.stack([f.embedding for f in everything.faces]).mean(0)
@@ -107,26 +108,15 @@ def portraits(
 
 def sheet(path: Path, made: dict[int, list[np.ndarray]], scores: dict[int, list[float]]) -> None:
     """Write the sheet: one row for each number of references, similarities below."""
-    side, strip = 192, 24
-    rows = []
-    for count, pictures in made.items():
-        large = [cv2.resize(p, (side, side), interpolation=cv2.INTER_CUBIC) for p in pictures]
-        rows.append(_line(large, [f"{count} ref  {s:.2f}" for s in scores[count]], side, strip))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-
-
-def _line(pictures: list[np.ndarray], texts: list[str], side: int, strip: int) -> np.ndarray:
-    line = np.full((side + strip, len(pictures) * side, 3), 255, np.uint8)
-    for i, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
-        line[:side, i * side : (i + 1) * side] = picture
-        at = (i * side + 8, side + strip - 8)
-        cv2.putText(line, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
-    return line
+    lines = [
+        captioned_line(resized(np.stack(pictures), 192), [f"{count} ref  {s:.2f}" for s in scores[count]])
+        for count, pictures in made.items()
+    ]
+    write_sheet(path, np.concatenate(lines))
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Paint and write the sheet; see the module's text."""
+    """Sample and write the sheet; see the module's text."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("face_models", type=Path, help="folder of the open analyzer's files")
     parser.add_argument("out", type=Path, help="JPEG to write")

@@ -9,15 +9,15 @@ from pathlib import Path
 from hifi_portrait.training.data.preparation import prepare
 from hifi_portrait.training.data.synthetic.dataset import synthesize
 from hifi_portrait.training.data.synthetic.source import fetch_data
-from hifi_portrait.training.evaluation.figures import SFACE
+from hifi_portrait.training.evaluation.recognizers import SFACE
 from hifi_portrait.training.networks.recognizer import train_recognizer
 
 from harness import DEV
 
 FACE_MODELS = DEV / "models" / "hifi_portrait"
-SETS = {"train": (2400, 6, 0), "judge_train": (800, 8, 10000), "eval": (220, 8, 100000)}
+SETS = {"train": (2400, 6, 0), "second_recognizer": (800, 8, 10000), "eval": (220, 8, 100000)}
 """People, pictures of each, number of the first person: nobody is in two sets."""
-JUDGE_SECONDS = 240.0
+RECOGNIZER_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class People:
 
     train: Path
     unseen: Path
-    judge: Path
-    """The second judge's file."""
+    second: Path
+    """File of the second evaluation recognizer."""
 
 
 def synthetic_people(training: bool = False) -> People:
@@ -36,7 +36,7 @@ def synthetic_people(training: bool = False) -> People:
     Parameters
     ----------
     training : bool
-        Also prepare the training set; without, its pictures alone are enough, for the judges' mean.
+        Also prepare the training set; without, its pictures alone are enough, for the recognizers' mean.
     """
     folder = _folder()
     for name in SETS:
@@ -48,10 +48,10 @@ def synthetic_people(training: bool = False) -> People:
 
 def evaluation_recognizer() -> Path:
     """Return the second recognizer's file; it is trained on people of its own at first use."""
-    file = _folder() / "judge.safetensors"
+    file = _folder() / "second_recognizer.safetensors"
     if not file.is_file():
-        _render("judge_train")
-        train_recognizer(_folder() / "judge_train", file, JUDGE_SECONDS, seed=2)
+        _render("second_recognizer")
+        train_recognizer(_folder() / "second_recognizer", file, RECOGNIZER_SECONDS, seed=2)
     return file
 
 

@@ -1,7 +1,7 @@
-"""What each part is worth: runs of equal length on equal data, their identity parts new on the shipped base.
+"""Matched-compute ablation: runs on equal data, their identity parts new on the base of the pack.
 
 Trains what is not in ``.dev/train`` yet: about ten minutes of one processor core for each run.
-``equally_long`` is the model itself at that length, not the shipped one, which was trained longer.
+``matched_compute`` is the model itself at that length, not the one in ``assets``, which was trained longer.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ import time
 from pathlib import Path
 
 import torch
+from hifi_portrait.tiny.base_file import ASSETS
 from hifi_portrait.training.config import Recipe
 from hifi_portrait.training.data.batches import PreparedPeople
 from hifi_portrait.training.evaluation.compare import compare
-from hifi_portrait.training.evaluation.evaluate import Trial
-from hifi_portrait.training.evaluation.figures import SFACE, judges, open_analyzer
+from hifi_portrait.training.evaluation.evaluation_set import EvaluationSet
+from hifi_portrait.training.evaluation.figures import open_analyzer
+from hifi_portrait.training.evaluation.recognizers import SFACE, evaluation_recognizers
 from hifi_portrait.training.losses import IdentityLoss, LandmarkLoss
 from hifi_portrait.training.networks.landmark_regressor import load_regressor, train_regressor
 from hifi_portrait.training.networks.sface import SFace
-from hifi_portrait.training.runs import read_average, tiny
-from hifi_portrait.training.trainer import CHECKPOINT, Trainer
+from hifi_portrait.training.runs import read_ema_weights
+from hifi_portrait.training.state import CHECKPOINT
+from hifi_portrait.training.trainer import Trainer
 
 from benchmarks.people import FACE_MODELS, People, synthetic_people
 from harness import DEV
 
 PEOPLE = 200
 RUNS = {
-    "equally_long": "tiny-equal",
+    "matched_compute": "matched-compute",
     "baseline_mean_embedding": "baseline-mean-embedding",
     "baseline_concat": "baseline-concat",
     "without_alignment": "without-alignment",
@@ -52,7 +55,7 @@ def train(people: People) -> dict[str, Path]:
 
 
 def _train_one(recipe: Recipe, folder: Path, people: People, regressor: Path) -> None:
-    if (folder / CHECKPOINT).is_file() and read_average(folder)[2] >= recipe.steps:
+    if (folder / CHECKPOINT).is_file() and read_ema_weights(folder)[2] >= recipe.schedule.steps:
         return
     data = PreparedPeople.load(people.train)
     identity = IdentityLoss(SFace(FACE_MODELS / SFACE), data.embedding.mean(0))
@@ -64,7 +67,7 @@ def _train_one(recipe: Recipe, folder: Path, people: People, regressor: Path) ->
         None,
         identity,
         landmarks,
-        tiny.ASSETS,
+        ASSETS,
         log=lambda line: print(line, file=sys.stderr),
     ).run()
 
@@ -75,10 +78,10 @@ def main() -> dict[str, object]:
     people = synthetic_people(training=True)
     runs = train(people)
     start = time.perf_counter()
-    trial = Trial.build(people.unseen, open_analyzer(FACE_MODELS), PEOPLE)
+    unseen = EvaluationSet.build(people.unseen, open_analyzer(FACE_MODELS), PEOPLE)
     return {
         "people": PEOPLE,
-        "runs": compare(runs, trial, judges(FACE_MODELS, people.train, people.judge)),
+        "runs": compare(runs, unseen, evaluation_recognizers(FACE_MODELS, people.train, people.second)),
         "minutes": round((time.perf_counter() - start) / 60, 1),
     }
 

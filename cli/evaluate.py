@@ -11,11 +11,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("data", type=Path, help="prepared data set of unseen people")
     parser.add_argument(
-        "--train", type=Path, required=True, help="training data: the judges' population mean"
+        "--train", type=Path, required=True, help="training data: the recognizers' population mean"
     )
     parser.add_argument("--face-models", type=Path, required=True, help="folder of the face model files")
     parser.add_argument(
-        "--judge", type=Path, help="second judge (training/networks/recognizer.py, on other people)"
+        "--second", type=Path, help="second evaluation recognizer (tools/train_network.py, on other people)"
     )
     parser.add_argument("--model", type=Path, help="folder of the two model files (default: assets/tiny)")
     parser.add_argument("--people", type=int, help="how many people (default: all)")
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         args.data,
         args.train,
         args.face_models,
-        args.judge,
+        args.second,
         args.model,
         args.people,
         args.steps,

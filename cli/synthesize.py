@@ -49,16 +49,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"{file} ({time.monotonic() - start:.0f} s)", flush=True)
     print(f"{done} new shards in {args.out}")
     if args.sheet:
-        import cv2
-        import numpy as np
+        from ..training.data.sheets import table, write_sheet
 
         images = load_shards(args.out, 1)[0]["image"]
         columns = min(len(images), args.pictures * max(1, 12 // args.pictures))
-        rows = len(images) // columns
-        sheet = images[: rows * columns].reshape(rows, columns, args.size, args.size, 3).swapaxes(1, 2)
-        args.sheet.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(
-            str(args.sheet),
-            np.ascontiguousarray(sheet.reshape(rows * args.size, -1, 3)[: 10 * args.size, :, ::-1]),
-        )
+        rows = min(len(images) // columns, 10)
+        write_sheet(args.sheet, table([images[k : rows * columns : columns] for k in range(columns)]))
     return 0

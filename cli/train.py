@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--regressor", type=Path, help="landmark regressor for the landmark loss (safetensors)"
     )
     parser.add_argument(
-        "--start-from", type=Path, metavar="RUN", help="start with the averaged weights of another run"
+        "--start-from", type=Path, metavar="RUN", help="start with the EMA weights of another run"
     )
     parser.add_argument(
-        "--ship", type=Path, metavar="FOLDER", help="afterwards write the two model files there"
+        "--export", type=Path, metavar="FOLDER", help="afterwards write the two model files there"
     )
 
 
@@ -61,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
     from ..training.trainer import Trainer
 
     identity, landmarks = None, None
-    if recipe.identity_loss:
+    if recipe.losses.identity:
         if args.recognizer is None:
             raise ValueError(f"recipe {recipe.name} has an identity loss: give --recognizer")
         identity = IdentityLoss(SFace(args.recognizer), people.embedding.mean(0))
-    if recipe.landmark_loss:
+    if recipe.losses.landmarks:
         if args.regressor is None:
             raise ValueError(f"recipe {recipe.name} has a landmark loss: give --regressor")
         landmarks = LandmarkLoss(load_regressor(args.regressor))
@@ -81,11 +81,12 @@ def run(args: argparse.Namespace) -> int:
             recipe, people, args.folder, held_out, identity, landmarks, args.start_from, log=log
         )
         print(
-            f"{people.people} people, codec {trainer.psnr:.1f} dB, from step {trainer.step} of {recipe.steps}"
+            f"{people.people} people, codec {trainer.psnr:.1f} dB, "
+            f"from step {trainer.step} of {recipe.schedule.steps}"
         )
         trainer.run(seconds=60 * args.minutes if args.minutes else float("inf"))
-    if args.ship:
-        from ..training.export import ship_run
+    if args.export:
+        from ..training.export import export_run
 
-        ship_run(args.folder, args.ship, people.people, recipe)
+        export_run(args.folder, args.export, people.people, recipe)
     return 0

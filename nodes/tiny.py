@@ -8,7 +8,8 @@ from comfy_api.latest import io
 
 from ..boundary.files import stamp
 from ..boundary.text import echoed
-from ..tiny import model as tiny
+from ..tiny.base_file import ASSETS, describe_base
+from ..tiny.model import load_tiny_portrait_model
 from ..tiny.prompt import COLOURS, LIGHTS
 from .types import CATEGORY
 
@@ -18,7 +19,7 @@ _FILES = ("base.safetensors",)
 def _path(model_file: str) -> Path:
     if model_file not in _FILES:
         raise ValueError(f"model_file: {echoed(model_file)} is not one of {', '.join(_FILES)}")
-    return tiny.ASSETS / model_file
+    return ASSETS / model_file
 
 
 class LoadTinyPortraitModel(io.ComfyNode):
@@ -72,7 +73,7 @@ class LoadTinyPortraitModel(io.ComfyNode):
         # The host leaves the choice to this check: nothing but the pack's own files may be opened.
         if model_file not in _FILES:
             return f"model_file: {echoed(model_file)} is not one of {', '.join(_FILES)}"
-        if not (tiny.ASSETS / model_file).is_file():
+        if not (ASSETS / model_file).is_file():
             return f"{model_file} is missing in the pack's folder assets/tiny; install the pack again."
         return True
 
@@ -85,7 +86,7 @@ class LoadTinyPortraitModel(io.ComfyNode):
     def execute(cls, model_file: str) -> io.NodeOutput:
         """Load the file."""
         path = _path(model_file)
-        return io.NodeOutput(*tiny.load_tiny_portrait_model(path), tiny.describe_base(path))
+        return io.NodeOutput(*load_tiny_portrait_model(path), describe_base(path))
 
 
 NODES: list[type[io.ComfyNode]] = [LoadTinyPortraitModel]

@@ -1,4 +1,4 @@
-"""The tiny model's picture codec: principal components of 8x8 patches, and a network that mends.
+"""The tiny model's picture codec: principal components of 8x8 patches, and a refinement.
 
 A linear codec fitted in seconds beats a small trained autoencoder by 4 dB on this data, and it lets losses on
 pictures be taken through it at almost no cost. *Ours*; the paper uses SDXL's VAE.
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 PATCH = 8
 
 
-class Mend(nn.Module):
-    """Takes away what the model's own pictures have too much or too little of; (B, 3, H, W) to the same.
+class DecoderRefinement(nn.Module):
+    """Predicts what decoded samples of the model lack or have too much of; (B, 3, H, W) to the same. *Ours*.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Mend(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return what is to be added to the pictures."""
+        """Return the correction (B, 3, H, W) to add to decoded pictures."""
         x = self.first(F.pixel_unshuffle(pictures, self.SIDE))
         for layer in self.middle:
             x = x + layer(F.silu(x))
@@ -50,15 +50,18 @@ class TinyCodec(nn.Module):
     channels : int
         Channels of the latents.
     width : int
-        Channels of the mending network after decoding; 0 leaves it out.
+        Channels of the decoder refinement; 0 leaves it out.
     """
+
+    PATCH = PATCH
+    """Pixels per latent, sideways."""
 
     def __init__(self, channels: int = 16, width: int = 64) -> None:
         super().__init__()
         self.channels = channels
         self.to_latent = nn.Conv2d(3 * PATCH**2, channels, 1)
         self.to_patch = nn.Conv2d(channels, 3 * PATCH**2, 1)
-        self.mend = Mend(width) if width else None
+        self.refinement = DecoderRefinement(width) if width else None
 
     def energy(self) -> Tensor:
         """(C,) root mean square of each channel's share in the picture, largest 1."""
@@ -70,13 +73,13 @@ class TinyCodec(nn.Module):
         return self.to_latent(F.pixel_unshuffle(pictures, PATCH))
 
     def decode_linear(self, latents: Tensor) -> Tensor:
-        """Pictures (B, 3, 8h, 8w) without the mending network: linear in the latents."""
+        """Pictures (B, 3, 8h, 8w) without the refinement: linear in the latents."""
         return F.pixel_shuffle(self.to_patch(latents), PATCH)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures (B, 3, 8h, 8w), about -1..1, of latents (B, C, h, w)."""
         pictures = self.decode_linear(latents)
-        return pictures if self.mend is None else pictures + self.mend(pictures)
+        return pictures if self.refinement is None else pictures + self.refinement(pictures)
 
     @torch.no_grad()
     def fit(self, pictures: Tensor) -> float:

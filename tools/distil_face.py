@@ -172,7 +172,7 @@ def eye_frame(points: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def triangulate(points: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """(T, 3) symmetric Delaunay triangles of the unwrapped face, front sides clockwise as seen (y down)."""
+    """(T, 3) symmetric Delaunay triangles in UV coordinates, front sides clockwise as seen (y down)."""
     half = [i for i in range(72) if points[i, 0] <= 1e-6]
     plane = (uv[half] * 8000 + 1000).astype(np.float32)
     subdivision = cv2.Subdiv2D((0, 0, 12000, 12000))

@@ -51,10 +51,10 @@ def main(argv: list[str] | None = None) -> int:
         print(train_regressor(args.data, args.out, args.seconds, args.seed))
     else:
         from ..training.data.batches import PreparedPeople
-        from ..training.decoder_refinement import mend_run
+        from ..training.decoder_refinement import refine_run
         from ..training.networks.sface import SFace
 
-        codec = mend_run(args.run, PreparedPeople.load(args.data), SFace(args.sface))
+        codec = refine_run(args.run, PreparedPeople.load(args.data), SFace(args.sface))
         save_file({k: v.contiguous() for k, v in codec.state_dict().items()}, args.out)
     return 0
 

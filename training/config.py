@@ -1,92 +1,204 @@
-"""Everything that decides a training run, in one JSON file."""
+"""Everything that decides a training run, in one JSON file of named groups.
+
+A recipe states only what differs from the defaults, or from the recipe that its key ``extends`` names:
+``{"extends": "ablation", "network": {"texture_size": 0}}``. ``null`` means never.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+import types
+import typing
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..models.config import HiFiNetConfig
+from .upgrade import upgrade_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
-DRAFT_PICTURES = 4
+EXTENDS = "extends"
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """AdamW, and the exponential moving average of the weights."""
+
+    learning_rate: float = 8e-4
+    """Peak of the learning rate."""
+    base_multiplier: float = 1.0
+    """Learning-rate multiplier of the base UNet and the word embeddings."""
+    weight_decay: float = 0.01
+    """Of matrices and convolutions; biases and norms have none."""
+    clip: float = 1.0
+    """Largest norm of all gradients together."""
+    ema: float = 0.998
+    """Decay of the EMA weights, for each step; smaller at the start."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Length of the run, course of the learning rate, and when files are written."""
+
+    steps: int = 5000
+    """Optimizer steps of the whole run."""
+    warmup: int = 100
+    """Steps in which the learning rate rises to its peak."""
+    hold: float = 0.5
+    """Share of the run up to which it stays there; then it falls along a cosine."""
+    final: float = 0.02
+    """Learning rate at the end, as a share of the peak."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+    sheet_every: int | None = 800
+    """Steps between sample sheets."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a batch is drawn like."""
+
+    batch: int = 12
+    """People in a batch."""
+    reference_counts: tuple[float, ...] = (0.3, 0.25, 0.2, 0.2, 0.05)
+    """Odds of 1, 2, ... references."""
+    word_dropout: float = 0.12
+    """Chance of each concept, and of all at once, to be left out."""
+    identity_dropout: float = 0.125
+    """Share of a batch whose identity conditioning is left out: the base alone predicts it."""
+    noise_power: float = 1.6
+    """Above 1 noisy time steps are drawn more often: a step is ``1 - uniform ** noise_power`` of all."""
+    alignment: bool = True
+    """Whether canonical coordinates and UV textures are given; false is an ablation."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Which parts take part from which step on, and what they start with."""
+
+    identity_from: int | None = 0
+    """First step that trains the identity parts; before, the base is trained alone."""
+    denoising_from: int | None = 0
+    """First step that trains denoising; before, texture fusion and coarse x0 are trained alone."""
+    freeze_base: bool = False
+    """Whether the base stays as it is from ``identity_from`` on."""
+    transfer: str = "all"
+    """What is taken of the run that this one starts from: ``all``, or its ``base`` alone."""
+    zero_layer_scale: float = 0.0
+    """Layers that start at zero start at this fraction of the usual random start instead."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Weights of the losses; 0 leaves one out."""
+
+    face_weight: float = 2.0
+    """How much more the face weighs than the rest of the picture."""
+    channel_power: float = 0.7
+    """A latent channel weighs as its share in the picture to this power."""
+    min_snr_gamma: float = 20.0
+    """Time steps of a higher signal-to-noise ratio weigh less (Hang et al. 2023, Min-SNR)."""
+    identity: float = 0.0
+    """One minus SFace's identity similarity, on clean pictures predicted."""
+    landmarks: float = 0.0
+    """Distance of landmarks, on the same pictures."""
+    picture_share: float = 0.25
+    """Largest share of a batch that the losses on pictures act on."""
+    picture_max_noise: float = 0.5
+    """Largest sigma, 0..1, from which a clean picture is predicted for them."""
+    pictures_from: int | None = 0
+    """First step with losses on pictures."""
+    texture: float = 0.0
+    """Error of the fused UV texture, sampled at the target."""
+    coarse_x0: float = 0.0
+    """Squared error of the coarse x0."""
+    coarse_x0_people: int = 4
+    """People of a batch that texture and coarse x0 losses act on, once denoising is trained."""
+    coarse_x0_identities: int = 0
+    """People of a batch whose coarse x0 has an identity loss, in steps without rollouts."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Losses on pictures act on what the model predicts while it samples from noise alone."""
+
+    people: int = 0
+    """People of a batch that are sampled; 0: no rollouts."""
+    every: int = 1
+    """Every so many steps; in the others the losses act on single predictions."""
+    cfg: float = 2.5
+    """Guidance while sampling."""
+    weight: float = 0.2
+    """Factor on the losses there, where gradients are larger."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is set when the model is evaluated or exported, not in training."""
+
+    x0_guidance: float = 1.0
+    """Gain on the x0 guidance weight on the head."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run of the tiny model; equal recipes on equal data give equal weights on one machine.
-
-    ``steps`` are optimiser steps of ``batch`` people each. ``base_only`` is the share of samples that the
-    base must paint without references; ``base_rate`` is a factor on the base's learning rate; ``base_steps``
-    steps at the start train the base alone; ``freeze_base`` keeps it as it is afterwards. ``noisy_end`` above
-    1 prefers noisy time steps.
-    ``reference_counts`` are the odds of 1, 2, ... references. ``channel_power``: a latent channel weighs as
-    its share in the picture to that power. ``zero_start``: layers that start at zero, so that an untrained
-    network changes nothing, start at this fraction of the usual random start instead; right when base and
-    network learn together from nothing. ``identity_loss`` and ``landmark_loss`` act on clean pictures
-    predicted from ``identity_share`` of the batch, where the noise is below ``identity_max_noise``,
-    from step ``extra_losses_from`` on; every ``own_every`` steps they act instead on what the model
-    predicts on its way of painting ``own_pictures`` of the batch from noise alone, with guidance ``own_cfg``:
-    there all likeness comes from the references. Gradients are larger there, so ``own_weight`` is a factor.
-    ``texture_loss`` and ``draft_loss`` act on the fused unwrapped heads and on the drafts of
-    ``DRAFT_PICTURES`` people of each batch, and the identity loss on ``draft_identities`` drafts where it
-    does not act on own pictures; for the first ``draft_steps`` nothing else is trained, on all of the batch.
-    ``shipped_pull`` is the network's ``x0_guidance_gain`` when it is evaluated or shipped, not in training.
-    ``base_alone``: what another run gives to start from is its base; the identity parts start anew.
-    ``alignment`` false takes all canonical coordinates away, for ablations. ``network`` changes fields of the
-    tiny `HiFiNetConfig`.
-    """
+    """A training run of the tiny model; equal recipes on equal data give equal weights on one machine."""
 
     name: str = "tiny"
+    """For messages; a recipe file without it is called as the file."""
     seed: int = 0
-    steps: int = 5000
-    batch: int = 12
-    learning_rate: float = 8e-4
-    base_rate: float = 1.0
-    final_rate: float = 0.02
-    warmup: int = 100
-    hold: float = 0.5
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    ema: float = 0.998
-    base_steps: int = 0
-    freeze_base: bool = False
-    base_only: float = 0.125
-    noisy_end: float = 1.6
-    snr_limit: float = 20.0
-    face_weight: float = 2.0
-    channel_power: float = 0.7
-    zero_start: float = 0.0
-    base_alone: bool = False
-    word_dropout: float = 0.12
-    reference_counts: tuple[float, ...] = (0.3, 0.25, 0.2, 0.2, 0.05)
-    identity_loss: float = 0.0
-    identity_share: float = 0.25
-    identity_max_noise: float = 0.5
-    landmark_loss: float = 0.0
-    texture_loss: float = 0.0
-    draft_loss: float = 0.0
-    draft_steps: int = 0
-    draft_identities: int = 0
-    shipped_pull: float = 1.0
-    extra_losses_from: int = 0
-    own_pictures: int = 0
-    own_every: int = 1
-    own_cfg: float = 2.5
-    own_weight: float = 0.2
-    alignment: bool = True
-    checkpoint_every: int = 200
-    sheet_every: int = 800
+    """Of weights, batches and noise."""
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    """AdamW and EMA."""
+    schedule: Schedule = field(default_factory=Schedule)
+    """Length and learning rate."""
+    data: Data = field(default_factory=Data)
+    """Batches."""
+    stage: Stage = field(default_factory=Stage)
+    """Which parts are trained when."""
+    losses: Losses = field(default_factory=Losses)
+    """Weights of the losses."""
+    rollout: Rollout = field(default_factory=Rollout)
+    """Losses on the model's own samples."""
+    export: Export = field(default_factory=Export)
+    """Settings of the exported network."""
     network: tuple[tuple[str, Any], ...] = ()
+    """Fields of the tiny `HiFiNetConfig` that differ; an object in JSON."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that contradict each other.
+
+        Raises
+        ------
+        ValueError
+            One line that names the recipe and the field.
+        """
+        if self.stage.transfer not in ("all", "base"):
+            raise ValueError(
+                f"recipe {self.name}: stage.transfer is {self.stage.transfer!r}, not 'all' or 'base'"
+            )
+        known = {f.name for f in fields(HiFiNetConfig)}
+        unknown = sorted(name for name, _ in self.network if name not in known)
+        if unknown:
+            raise ValueError(f"recipe {self.name}: unknown keys network.{', network.'.join(unknown)}")
 
     def trained_network(self) -> HiFiNetConfig:
         """Sizes of the network in training."""
         return replace(HiFiNetConfig.tiny(), **dict(self.network))
 
-    def shipped_network(self) -> HiFiNetConfig:
-        """Sizes of the network that is evaluated or shipped."""
-        return replace(self.trained_network(), x0_guidance_gain=self.shipped_pull)
+    def exported_network(self) -> HiFiNetConfig:
+        """Sizes of the network that is evaluated or exported."""
+        return replace(self.trained_network(), x0_guidance_gain=self.export.x0_guidance)
+
+    def changed(self, **groups: Any) -> Recipe:
+        """Return another recipe: ``recipe.changed(schedule={"steps": 3}, seed=1)``.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown.
+        """
+        return _build(Recipe, _merge(self.to_dict(), groups), self.name)
 
     @classmethod
     def load(cls, path: Path | str) -> Recipe:
@@ -95,22 +207,99 @@ class Recipe:
         Raises
         ------
         ValueError
-            If the file is missing, no JSON object, or has unknown fields.
+            If a file is missing or no JSON object, has unknown keys or values of another type, or the
+            recipes that it extends go round in a circle.
         """
-        file = Path(path)
-        if not file.is_file() and (RECIPES / f"{path}.json").is_file():
-            file = RECIPES / f"{path}.json"
-        try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path}: not a recipe ({error}); recipes are in training/recipes") from None
-        unknown = sorted(set(data) - {f.name for f in fields(cls)})
-        if unknown:
-            raise ValueError(f"{file.name}: unknown fields {', '.join(unknown)}")
-        data["network"] = tuple(sorted((data.get("network") or {}).items()))
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return cls(**values)
+        return _build(cls, _read(str(path), None, ()), Path(path).name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `load` reads, all of it."""
+        return asdict(self) | {"network": dict(self.network)}
 
     def to_json(self) -> str:
         """JSON with sorted keys, readable by `load`."""
-        return json.dumps(asdict(self) | {"network": dict(self.network)}, sort_keys=True, indent=2)
+        return json.dumps(self.to_dict(), sort_keys=True, indent=2)
+
+
+def _read(name: str, beside: Path | None, before: tuple[Path, ...]) -> dict[str, Any]:
+    """Return a recipe file's content, merged with what it extends; ``beside`` is looked in first."""
+    file = _find(name, beside)
+    if file in before:
+        raise ValueError(f"{before[0].name}: extends itself, by way of {name}")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name}: not a recipe ({error}); recipes are in training/recipes") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file.name}: not a recipe, a recipe is a JSON object")
+    content = upgrade_recipe(content)
+    parent = content.pop(EXTENDS, None)
+    if parent is not None:
+        inherited = _read(str(parent), file.parent, (*before, file))
+        inherited.pop("name", None)
+        content = _merge(inherited, content)
+    return {"name": file.stem} | content
+
+
+def _find(name: str, beside: Path | None) -> Path:
+    folders = ([] if beside is None else [beside]) + [RECIPES]
+    candidates = [Path(name)] if beside is None else []
+    candidates += [folder / f"{name}.json" for folder in folders]
+    return next((path for path in candidates if path.is_file()), Path(name))
+
+
+def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """Return ``low`` with what ``high`` states; objects are merged key by key."""
+    merged = dict(low)
+    for key, value in high.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _build(kind: type, content: dict[str, Any], where: str) -> Any:
+    """Return a (nested) dataclass of what JSON holds.
+
+    Raises
+    ------
+    ValueError
+        One line that names the recipe and the key.
+    """
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(content) - set(hints))
+    if unknown:
+        raise ValueError(f"{where}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(hints))}")
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        path = f"{where}: {key}"
+        if is_dataclass(hints[key]):
+            if not isinstance(value, dict):
+                raise ValueError(f"{path} is a group of settings, not {value!r}")
+            values[key] = _build(hints[key], value, path)
+        elif key == "network" and kind is Recipe:
+            values[key] = _network(value, path)
+        else:
+            values[key] = _checked(value, hints[key], path)
+    return kind(**values)
+
+
+def _network(value: Any, where: str) -> tuple[tuple[str, Any], ...]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is an object of fields of HiFiNetConfig, not {value!r}")
+    return tuple(sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in value.items()))
+
+
+def _checked(value: Any, hint: Any, where: str) -> Any:
+    """Return a plain value if it is of the field's type; whole numbers pass for floats."""
+    if typing.get_origin(hint) is tuple:
+        if isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value):
+            return tuple(value)
+        raise ValueError(f"{where} is a list of numbers, not {value!r}")
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and types.NoneType in kinds:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if (float in kinds and number) or any(type(value) is kind for kind in kinds):
+        return value
+    names = " or ".join("null" if kind is types.NoneType else kind.__name__ for kind in kinds)
+    raise ValueError(f"{where} must be {names}, not {value!r}")

@@ -1,10 +1,8 @@
-"""Teach the codec's mending network what the model's own pictures lack.
+"""Teach the codec's decoder refinement what the model's own samples lack.
 
-Pictures of training people are noised half-way and painted again from there with their references, so that
+Pictures of training people are noised half-way and sampled again from there with their references, so that
 the result shows the model's own artefacts in the place of the truth; the network learns the way back.
-*Ours*.
-
-``python -m hifi_portrait.tools.train_network decoder --help`` does this for a run.
+*Ours*. ``python -m hifi_portrait.tools.train_network decoder --help`` does this for a run.
 """
 
 from __future__ import annotations
@@ -15,26 +13,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..tiny.codec import TinyCodec
 from .data.batches import PreparedPeople, draw_batch, to_signed
-from .losses import recognizer_embeddings
+from .latents import encode
+from .networks.crops import recognizer_embeddings
 from .networks.sface import SFace
 from .networks.small import timed_steps
 from .runs import load_run
-from .system import TinyCodec as Codec
-from .system import TinySystem
-from .trainer import OWN_STEPS, encode
+from .system import SAMPLING_STEPS, TinySystem
 
 IDENTITY_WEIGHT, IDENTITY_PICTURES = 1.0, 4
-"""Of the loss on SFace's embeddings, and on how many pictures of a batch of eight."""
+"""Weight of the loss on SFace's embeddings, and on how many pictures of a batch of eight it acts."""
 
 
-def repaint(
+def resample(
     system: TinySystem, people: PreparedPeople, count: int, seed: int, cfg: float
 ) -> tuple[Tensor, np.ndarray]:
-    """Latents (N, C, h, w) painted from half-way noise, and the rows of the pictures that they repeat."""
+    """Sample pictures of people again from half-way noise, with references.
+
+    Returns
+    -------
+    tuple
+        Latents (N, C, h, w), and the rows of the pictures that they repeat.
+    """
     last = len(system.signal) - 1
-    times = torch.linspace(last, 0, OWN_STEPS).round().tolist()
-    painted, rows = [], []
+    times = torch.linspace(last, 0, SAMPLING_STEPS).round().tolist()
+    sampled, rows = [], []
     for k in range(0, count, 16):
         batch = draw_batch(people, seed, k, 16, (0.0, 0.3, 0.3, 0.4), 0.0)
         start = 2 + (k // 16) % 3
@@ -44,51 +48,51 @@ def repaint(
             batch.concepts,
             batch.maps,
             batch.faces,
-            OWN_STEPS,
+            SAMPLING_STEPS,
             cfg,
             first=start,
             decode=False,
         )
-        painted.append(made)
+        sampled.append(made)
         rows.append(batch.rows)
-    return torch.cat(painted), np.concatenate(rows)
+    return torch.cat(sampled), np.concatenate(rows)
 
 
-def train_mend(
-    codec: Codec,
-    painted: Tensor,
+def train_refinement(
+    codec: TinyCodec,
+    sampled: Tensor,
     rows: np.ndarray,
     people: PreparedPeople,
     seconds: float,
     sface: SFace,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Fit the mending network to pairs of `repaint`.
+    """Fit the decoder refinement to pairs of `resample`.
 
     The loss is the absolute error of pictures and of their gradients, and one minus the similarity of SFace's
-    embeddings of the mended and the true picture.
+    embeddings of the refined and the true picture.
 
     Returns
     -------
     dict
         Steps, and the mean absolute error on the last tenth of the pairs before and after.
     """
-    assert codec.mend is not None
-    parameters = list(codec.mend.parameters())
+    assert codec.refinement is not None
+    parameters = list(codec.refinement.parameters())
     for parameter in parameters:
         parameter.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=1e-3)
-    held = max(1, len(painted) // 10)
+    held = max(1, len(sampled) // 10)
     truth = to_signed(people.image[rows])
 
     def error() -> float:
         with torch.no_grad():
-            return float((codec.decode(painted[-held:]) - truth[-held:]).abs().mean())
+            return float((codec.decode(sampled[-held:]) - truth[-held:]).abs().mean())
 
     before, step = error(), -1
     for step in timed_steps(optimizer, seconds):
-        some = np.random.default_rng([seed, 5, step]).integers(len(painted) - held, size=8)
-        made, real = codec.decode(painted[some]), truth[some]
+        some = np.random.default_rng([seed, 5, step]).integers(len(sampled) - held, size=8)
+        made, real = codec.decode(sampled[some]), truth[some]
         loss = (made - real).abs().mean()
         loss = loss + 0.5 * (made.diff(dim=2) - real.diff(dim=2)).abs().mean()
         loss = loss + 0.5 * (made.diff(dim=3) - real.diff(dim=3)).abs().mean()
@@ -106,17 +110,17 @@ def train_mend(
     return {"steps": step + 1, "before": before, "after": error()}
 
 
-def mend_run(
+def refine_run(
     run: Path,
     people: PreparedPeople,
     sface: SFace,
     count: int = 800,
     seconds: float = 420.0,
     cfg: float = 2.5,
-) -> Codec:
-    """Repaint with the averaged weights of a run, fit, and return the codec for `export.ship_run`."""
+) -> TinyCodec:
+    """Sample with the EMA weights of a run, fit, and return the codec for `export.export_run`."""
     system, recipe = load_run(run)
     encode(people, system.codec)
-    painted, rows = repaint(system, people, count, recipe.seed + 77, cfg)
-    print(train_mend(system.codec, painted, rows, people, seconds, sface), flush=True)
+    sampled, rows = resample(system, people, count, recipe.seed + 77, cfg)
+    print(train_refinement(system.codec, sampled, rows, people, seconds, sface), flush=True)
     return system.codec

@@ -18,7 +18,7 @@ def weighted_v_loss(
     alpha: Tensor,
     channel: Tensor,
     face_weight: float,
-    snr_limit: float,
+    min_snr_gamma: float,
 ) -> Tensor:
     """Squared error of v, heavier on the face, lighter at steps with almost no noise.
 
@@ -34,36 +34,39 @@ def weighted_v_loss(
         (C,) weight of each channel, of mean 1.
     face_weight : float
         Weight of the face beyond the rest's; weights are then brought to mean 1.
-    snr_limit : float
-        Steps whose signal-to-noise ratio exceeds it weigh less.
+    min_snr_gamma : float
+        Time steps of a higher signal-to-noise ratio weigh less: min-SNR weighting for v (Hang et al., 2023,
+        Efficient Diffusion Training via Min-SNR Weighting Strategy), with weight 1 where noise prevails.
     """
     place = face_weights(face, face_weight)
     snr = alpha**2 / (1 - alpha**2).clamp_min(1e-6)
-    time = (snr_limit / (snr + 1)).clamp_max(1)
+    time = (min_snr_gamma / (snr + 1)).clamp_max(1)
     return ((out - v).square() * place * time * channel.view(1, -1, 1, 1)).mean()
 
 
-def texture_loss(laid: Tensor, picture: Tensor, doubt: float = 0.3) -> Tensor:
-    """Teach the refiner which reference to believe: the laid-on head should look like the target. *Ours*.
+def texture_loss(sampled: Tensor, picture: Tensor, doubt: float = 0.3) -> Tensor:
+    """Teach texture fusion its confidence: the fused UV texture, sampled, should look like the target.
 
-    Being certain of a colour costs its error, being uncertain costs ``doubt``.
+    *Ours*: a confident colour costs its error, a lack of confidence costs ``doubt``.
 
     Parameters
     ----------
-    laid : Tensor
+    sampled : Tensor
         (B, 5, H, W) from `models.texture.warp_texture`: colours times confidence, confidence, head.
     picture : Tensor
         (B, 3, H, W) the target in -1..1.
     """
-    colours, certainty, head = laid[:, :3], laid[:, 3:4], laid[:, 4:]
-    error = (colours - certainty * picture).abs().mean(1, keepdim=True) + doubt * (1 - certainty)
+    colours, confidence, head = sampled[:, :3], sampled[:, 3:4], sampled[:, 4:]
+    error = (colours - confidence * picture).abs().mean(1, keepdim=True) + doubt * (1 - confidence)
     return (error * head).sum() / head.sum().clamp_min(1)
 
 
-def draft_loss(draft: Tensor, latents: Tensor, face: Tensor, channel: Tensor, face_weight: float) -> Tensor:
-    """Squared error of drafted latents (B, C, h, w), heavier on the face; parameters as `weighted_v_loss`."""
+def coarse_x0_loss(
+    coarse: Tensor, latents: Tensor, face: Tensor, channel: Tensor, face_weight: float
+) -> Tensor:
+    """Squared error of coarse x0 (B, C, h, w), heavier on the face; parameters as `weighted_v_loss`."""
     place = face_weights(face, face_weight)
-    return ((draft - latents).square() * place * channel.view(1, -1, 1, 1)).mean()
+    return ((coarse - latents).square() * place * channel.view(1, -1, 1, 1)).mean()
 
 
 def face_weights(face: Tensor, face_weight: float) -> Tensor:
@@ -73,9 +76,9 @@ def face_weights(face: Tensor, face_weight: float) -> Tensor:
 
 
 class IdentityLoss(nn.Module):
-    """One minus the similarity of a painted face to the person, by SFace; its mean over people is taken off.
+    """One minus the identity similarity of a generated face, by SFace, whose mean over people is taken off.
 
-    The person is the mean embedding of the person's unspoiled pictures (`PreparedPeople.identities`). The
+    The person is the mean embedding of their pictures without degradation (`PreparedPeople.identities`). The
     commentary on the paper names an identity similarity loss without its form; this one is *ours*.
 
     Parameters
@@ -92,14 +95,14 @@ class IdentityLoss(nn.Module):
         self.mean: Tensor
         self.register_buffer("mean", torch.from_numpy(mean))
 
-    def forward(self, painted: Tensor, points: np.ndarray, person: Tensor) -> Tensor:
-        """Loss of pictures (B, 3, H, H) in -1..1 with landmarks (B, 72, 3) against (B, 128) unit vectors."""
-        vectors = recognizer_embeddings(self.recognizer, painted, points) - self.mean
+    def forward(self, pictures: Tensor, points: np.ndarray, person: Tensor) -> Tensor:
+        """Loss of pictures (B, 3, H, H) in -1..1, landmarks (B, 72, 3), people (B, 128) of unit length."""
+        vectors = recognizer_embeddings(self.recognizer, pictures, points) - self.mean
         return (1 - (F.normalize(vectors, dim=1) * person).sum(1)).mean()
 
 
 class LandmarkLoss(nn.Module):
-    """Distance of a painted face's landmarks to those that were asked for, in px of a 64 px crop.
+    """Distance of a generated face's landmarks to those that were asked for, in px of a 64 px crop.
 
     The paper aligns landmarks without telling how; this is *ours*.
     """
@@ -108,7 +111,7 @@ class LandmarkLoss(nn.Module):
         super().__init__()
         self.regressor = regressor.eval().requires_grad_(False)
 
-    def forward(self, painted: Tensor, points: np.ndarray) -> Tensor:
+    def forward(self, pictures: Tensor, points: np.ndarray) -> Tensor:
         """Loss of pictures (B, 3, H, H) in -1..1 against landmarks (B, 72, 3)."""
-        crops, wanted = jittered_crops(painted, points, np.random.default_rng(0), amount=0.0)
+        crops, wanted = jittered_crops(pictures, points, np.random.default_rng(0), amount=0.0)
         return F.smooth_l1_loss(self.regressor(crops), wanted)

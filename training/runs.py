@@ -6,74 +6,86 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 
 from ..models import checkpoint
+from ..tiny import base_file
+from ..tiny.codec import TinyCodec
+from ..tiny.config import TinyBaseConfig
 from .config import Recipe
-from .system import TinyCodec, TinySystem, tiny
+from .state import CHECKPOINT
+from .system import TinySystem
+from .upgrade import read_run
+
+RECIPE = "recipe.json"
 
 
-def read_average(run: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
-    """Averaged weights, codec and step of a training run's folder, or of a folder with the shipped files.
+def read_ema_weights(run: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
+    """EMA weights, codec and step of a training run's folder, or of a folder with exported files.
+
+    Parameters
+    ----------
+    run : Path
+        Folder with a run's checkpoint, or with ``base.safetensors`` and ``hifi_net.safetensors``.
+
+    Returns
+    -------
+    tuple
+        Tensors by their name in `TinySystem`, the codec, and the number of steps.
 
     Raises
     ------
     FileNotFoundError
         If the folder holds neither.
     """
-    path = run / "checkpoint.safetensors"
-    if (run / tiny.BASE_FILE.name).is_file():
-        return _read_shipped(run)
-    if not path.is_file():
-        raise FileNotFoundError(f"{run}: no checkpoint.safetensors; train first with 'hifi-portrait train'.")
-    with safe_open(str(path), "pt") as file:
-        step = int((file.metadata() or {})["step"])
-        stored = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
-    codec_state = {k[6:]: v for k, v in stored.items() if k.startswith("codec/")}
-    codec = TinyCodec(len(codec_state["to_latent.weight"]), len(codec_state.get("mend.first.weight", ())))
-    codec.load_state_dict(codec_state)
-    return {k[8:]: v for k, v in stored.items() if k.startswith("average/")}, codec, step
+    if (run / base_file.BASE_FILE.name).is_file():
+        return _read_exported(run)
+    if not (run / CHECKPOINT).is_file():
+        raise FileNotFoundError(f"{run}: no {CHECKPOINT}; train first with 'hifi-portrait train'.")
+    step, stored = read_run(run / CHECKPOINT)
+    state = {k[6:]: v for k, v in stored.items() if k.startswith("codec/")}
+    codec = TinyCodec(len(state["to_latent.weight"]), len(state.get("refinement.first.weight", ())))
+    codec.load_state_dict(state)
+    return {k[4:]: v for k, v in stored.items() if k.startswith("ema/")}, codec, step
 
 
-def _read_shipped(folder: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
-    base_file = folder / tiny.BASE_FILE.name
-    config = tiny.base_config(base_file)
-    codec, average, codec_state = TinyCodec(config.latent_channels, config.codec_width), {}, {}
-    names = {"diffusion_model": "unet", "words": "words"}
-    for key, value in load_file(str(base_file)).items():
-        part, rest = key.split(".", 1)
-        if part == "codec":
-            codec_state[rest] = value.float()
-        else:
-            average[f"{names[part]}.{rest}"] = value.float()
-    codec.load_state_dict(codec_state)
-    portrait = checkpoint.load(folder / tiny.HIFI_NET_FILE.name, dtype=torch.float32)
-    average |= {f"portrait.{k}": v for k, v in portrait.state_dict().items()}
-    step = int(json.loads(tiny.read_base_metadata(base_file).get("provenance", "{}")).get("steps", 0))
-    return average, codec, step
+def _read_exported(folder: Path) -> tuple[dict[str, torch.Tensor], TinyCodec, int]:
+    file = folder / base_file.BASE_FILE.name
+    config, parts = base_file.base_config(file), base_file.read_base(file)
+    codec = TinyCodec(config.latent_channels, config.codec_width)
+    codec.load_state_dict(parts["codec"])
+    portrait = checkpoint.load(folder / base_file.HIFI_NET_FILE.name, dtype=torch.float32)
+    weights = {f"unet.{k}": v for k, v in parts["diffusion_model"].items()}
+    weights |= {f"words.{k}": v for k, v in parts["words"].items()}
+    weights |= {f"portrait.{k}": v for k, v in portrait.state_dict().items()}
+    return weights, codec, int(str(provenance(folder).get("steps", 0)))
+
+
+def provenance(folder: Path = base_file.ASSETS) -> dict[str, object]:
+    """Return what an exported base says about its training."""
+    metadata = base_file.read_base_metadata(folder / base_file.BASE_FILE.name)
+    return json.loads(metadata.get("provenance", "{}"))
 
 
 def load_run(folder: Path) -> tuple[TinySystem, Recipe]:
-    """Read the averaged weights of a training run, ready to paint, and its recipe.
+    """Read the EMA weights of a training run, ready to sample, and its recipe.
 
     Raises
     ------
     FileNotFoundError
         If the folder holds no checkpoint.
     """
-    average, codec, _ = read_average(folder)
-    recipe = Recipe.load(folder / "recipe.json")
-    system = TinySystem(tiny.TinyBaseConfig(), recipe.shipped_network(), codec)
-    system.load_state_dict(average, strict=False)
+    weights, codec, _ = read_ema_weights(folder)
+    recipe = Recipe.load(folder / RECIPE)
+    system = TinySystem(TinyBaseConfig(), recipe.exported_network(), codec)
+    system.load_state_dict(weights, strict=False)
     return system.eval(), recipe
 
 
-def load_shipped(folder: Path = tiny.ASSETS) -> TinySystem:
+def load_exported(folder: Path = base_file.ASSETS) -> TinySystem:
     """Read both files of the tiny model into one system, float32."""
-    base = tiny.base_config(folder / tiny.BASE_FILE.name)
-    weights, codec, _ = read_average(folder)
-    config = checkpoint.read_metadata(folder / tiny.HIFI_NET_FILE.name).config
+    base = base_file.base_config(folder / base_file.BASE_FILE.name)
+    weights, codec, _ = read_ema_weights(folder)
+    config = checkpoint.read_metadata(folder / base_file.HIFI_NET_FILE.name).config
     system = TinySystem(base, config, codec)
     system.load_state_dict(weights | {f"codec.{k}": v for k, v in codec.state_dict().items()})
     return system.eval()

@@ -19,9 +19,13 @@ from .host import add_comfyui_to_path
 
 add_comfyui_to_path()
 
-from ..tiny import model as tiny  # noqa: E402
 from ..tiny.codec import TinyCodec  # noqa: E402
+from ..tiny.config import TinyBaseConfig  # noqa: E402
+from ..tiny.model import build_base  # noqa: E402
 from ..tiny.prompt import PADDING, WordEncoder  # noqa: E402
+
+SAMPLING_STEPS = 8
+"""Steps of the sampler in rollouts, as at inference."""
 
 
 def initialise_unet(unet: nn.Module, seed: int = 0) -> None:
@@ -47,6 +51,20 @@ def initialise_unet(unet: nn.Module, seed: int = 0) -> None:
             nn.init.zeros_(module.weight[:, -6 * 256 :].detach())
 
 
+def initialise_zero_layers(network: nn.Module, fraction: float, seed: int) -> None:
+    """Start layers that start at zero at a fraction of the usual random start.
+
+    Zero is right when a trained base must not be disturbed; this is for a base and a network that learn
+    together from nothing. *Ours*.
+    """
+    torch.manual_seed(seed)
+    for module in network.modules():
+        if getattr(module, "starts_at_zero", False):
+            module.reset_parameters()  # type: ignore[operator]
+            for parameter in module.parameters():
+                parameter.data.mul_(fraction)
+
+
 class TinySystem(nn.Module):
     """Base UNet, word embeddings and HiFi-Portrait networks of one training run.
 
@@ -62,12 +80,10 @@ class TinySystem(nn.Module):
         Of the initial weights.
     """
 
-    def __init__(
-        self, base: tiny.TinyBaseConfig, config: HiFiNetConfig, codec: TinyCodec, seed: int = 0
-    ) -> None:
+    def __init__(self, base: TinyBaseConfig, config: HiFiNetConfig, codec: TinyCodec, seed: int = 0) -> None:
         super().__init__()
         self.base_config, self.config = base, config
-        model = tiny.build_base(base)
+        model = build_base(base)
         self.unet = model.diffusion_model
         initialise_unet(self.unet, seed)
         self.words = WordEncoder(base.context_dim, base.pooled_dim)
@@ -106,7 +122,7 @@ class TinySystem(nn.Module):
         concepts : Tensor
             (B, L).
         maps, faces
-            Of the first B' <= B samples; the others are painted by the base alone. None: all are.
+            Of the first B' <= B samples; the others are predicted by the base alone. None: all are.
 
         Returns
         -------

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -27,8 +26,8 @@ from hifi_portrait.boundary.files import remove_debris
 from hifi_portrait.faces import files as model_files
 from hifi_portrait.identity.store import save_identity
 from hifi_portrait.models.warm_start import convert_instantid
-from hifi_portrait.training.config import Recipe
-from hifi_portrait.training.trainer import CHECKPOINT, Trainer
+from hifi_portrait.training.config import Optimizer, Recipe
+from hifi_portrait.training.state import CHECKPOINT, TrainingState
 
 from . import seeds
 from .mutate import parse_safetensors
@@ -155,28 +154,22 @@ def _instantid_files() -> tuple[Path, Path]:
     return folder / "controlnet.safetensors", folder / "ip-adapter.bin"
 
 
-def _trainer(version: int) -> Trainer:
-    """Return as much of a run as `Trainer.save` writes: 4 MB of weights, their average and moments."""
-    trainer = object.__new__(Trainer)
-    network = torch.nn.Sequential(*(torch.nn.Linear(256, 256) for _ in range(4)))
+def _run(version: int) -> TrainingState:
+    """Return as much of a run as its checkpoint holds: 4 MB of weights, their EMA, and a codec."""
+    system = torch.nn.Sequential(*(torch.nn.Linear(256, 256) for _ in range(4)))
     with torch.no_grad():
-        for parameter in network.parameters():
+        for parameter in system.parameters():
             parameter.fill_(float(version))
-    trainer.names = [name for name, _ in network.named_parameters()]
-    trainer.parameters = list(network.parameters())
-    trainer.average = {name: value.detach().clone() for name, value in network.named_parameters()}
-    trainer.optimizer = torch.optim.AdamW(network.parameters())
-    trainer.system = SimpleNamespace(codec=torch.nn.Linear(4, 4))
-    for parameter in trainer.system.codec.parameters():
-        parameter.data.fill_(0.5)
-    trainer.step, trainer.recipe = version, Recipe()
-    return trainer
+    system.codec = torch.nn.Linear(4, 4).requires_grad_(False)
+    for parameter in system.codec.parameters():
+        parameter.fill_(0.5)
+    state = TrainingState(system, Optimizer())
+    state.step = version
+    return state
 
 
 def _save_training(folder: Path, version: int) -> None:
-    trainer = _made.setdefault(f"trainer {version}", _trainer(version))
-    trainer.folder = folder
-    trainer.save()
+    _made.setdefault(f"run {version}", _run(version)).save(folder, Recipe().to_json())
 
 
 class _Upstream(http.server.BaseHTTPRequestHandler):

@@ -1,3 +1,5 @@
+"""The tiny model as the host's MODEL, CLIP and VAE, its prompt, codec and file."""
+
 from __future__ import annotations
 
 import importlib
@@ -6,17 +8,20 @@ import comfy.sample
 import comfy.utils
 import pytest
 import torch
-from hifi_portrait.tiny import model as tiny
+from hifi_portrait.tiny import base_file
 from hifi_portrait.tiny.codec import TinyCodec
+from hifi_portrait.tiny.config import TinyBaseConfig
+from hifi_portrait.tiny.model import load_tiny_portrait_model
 from hifi_portrait.tiny.prompt import CONCEPTS, LENGTH, PADDING, concept_ids, parse_prompt
+from safetensors.torch import load_file, save_file
 
-CHANNELS = tiny.base_config(tiny.BASE_FILE).latent_channels
+CHANNELS = base_file.base_config(base_file.BASE_FILE).latent_channels
 PROMPT = "portrait of a woman, blue background, red shirt, soft warm light from the left"
 
 
 @pytest.fixture(scope="module")
 def parts():
-    return tiny.load_tiny_portrait_model()
+    return load_tiny_portrait_model()
 
 
 def sample(parts, prompt=PROMPT, seed=1, latent=None, denoise=1.0, steps=8):
@@ -119,35 +124,37 @@ def test_the_model_survives_cloning_with_a_patch(parts):
 
 
 def test_shipped_files_are_small_and_say_what_they_are():
-    files = [tiny.BASE_FILE, tiny.HIFI_NET_FILE]
+    files = [base_file.BASE_FILE, base_file.HIFI_NET_FILE]
     assert sum(f.stat().st_size for f in files) <= 25e6
-    metadata = tiny.read_base_metadata(tiny.BASE_FILE)
-    assert tiny.base_config(tiny.BASE_FILE) == tiny.TinyBaseConfig()
+    metadata = base_file.read_base_metadata(base_file.BASE_FILE)
+    assert base_file.base_config(base_file.BASE_FILE) == TinyBaseConfig()
     assert metadata["trained"] in ("true", "false")
-    assert ("UNTRAINED" in tiny.describe_base(tiny.BASE_FILE)) == (metadata["trained"] == "false")
+    assert ("UNTRAINED" in base_file.describe_base(base_file.BASE_FILE)) == (metadata["trained"] == "false")
 
 
 def test_other_files_are_refused_in_one_line(tmp_path):
-    from safetensors.torch import save_file
-
     path = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="not a tiny base model"):
-        tiny.load_tiny_portrait_model(path)
-    save_file({"codec.to_latent.bias": torch.zeros(CHANNELS)}, path, tiny.read_base_metadata(tiny.BASE_FILE))
+        load_tiny_portrait_model(path)
+    save_file(
+        {"codec.to_latent.bias": torch.zeros(CHANNELS)},
+        path,
+        base_file.read_base_metadata(base_file.BASE_FILE),
+    )
     with pytest.raises(ValueError, match="does not fit"):
-        tiny.load_tiny_portrait_model(path)
+        load_tiny_portrait_model(path)
     for config in ("", "[]", '{"colour": 3}'):
-        save_file({"x": torch.zeros(1)}, path, {"format": tiny.FORMAT, "config": config})
+        save_file({"x": torch.zeros(1)}, path, {"format": base_file.FORMAT, "config": config})
         with pytest.raises(ValueError, match="configuration is damaged"):
-            tiny.load_tiny_portrait_model(path)
+            load_tiny_portrait_model(path)
 
 
 def test_the_small_networks_fit_this_base(parts):
     from hifi_portrait.patching.apply import check_fit
     from hifi_portrait.patching.loading import load_hifi_net
 
-    hifi_net = load_hifi_net(tiny.HIFI_NET_FILE)
+    hifi_net = load_hifi_net(base_file.HIFI_NET_FILE)
     check_fit(parts[0], hifi_net)
     assert hifi_net.config.latent_channels == CHANNELS
     assert hifi_net.config.recognizer == "sface"
@@ -163,9 +170,9 @@ def test_the_patched_host_samples_what_training_samples(parts):
     from hifi_portrait.patching.loading import load_hifi_net
     from hifi_portrait.patching.settings import PatchSettings
     from hifi_portrait.patching.target_maps import picture_maps
-    from hifi_portrait.training.runs import load_shipped
+    from hifi_portrait.training.runs import load_exported
 
-    hifi_net, system = load_hifi_net(tiny.HIFI_NET_FILE), load_shipped()
+    hifi_net, system = load_hifi_net(base_file.HIFI_NET_FILE), load_exported()
     config, generator = hifi_net.config, torch.Generator().manual_seed(0)
     assert config.texture_size, "the shipped network reads UV textures"
 
@@ -203,3 +210,27 @@ def test_the_patched_host_samples_what_training_samples(parts):
     )
     alone = sample(parts)
     assert (made - wanted).abs().max() < 0.02 * float((made - alone).abs().max())
+
+
+def test_files_of_version_1_still_load(tmp_path):
+    """Then the codec's refinement was called ``mend``."""
+    weights, metadata = load_file(str(base_file.BASE_FILE)), base_file.read_base_metadata(base_file.BASE_FILE)
+    old = {}
+    for key, value in weights.items():
+        old[key.replace("codec.refinement.", "codec.mend.")] = value
+    assert any(k.startswith("codec.mend.") for k in old)
+    path = tmp_path / "base.safetensors"
+    save_file(old, path, metadata | {"version": "1"})
+    _, _, first = load_tiny_portrait_model(path)
+    _, _, second = load_tiny_portrait_model()
+    for name, value in second.get_sd().items():
+        assert torch.equal(first.get_sd()[name], value), name
+    assert any(name.startswith("refinement.") for name in first.get_sd())
+
+
+def test_files_of_a_later_version_are_refused(tmp_path):
+    path = tmp_path / "base.safetensors"
+    metadata = base_file.read_base_metadata(base_file.BASE_FILE) | {"version": "99"}
+    save_file({"x": torch.zeros(1)}, path, metadata)
+    with pytest.raises(ValueError, match="version 99"):
+        load_tiny_portrait_model(path)

@@ -1,4 +1,4 @@
-"""The 3D head data, and a few synthetic people."""
+"""The 3D head data, a few synthetic people, and SFace with gradients."""
 
 from __future__ import annotations
 
@@ -38,3 +38,25 @@ def prepared(head_data, face_models, tmp_path_factory) -> Path:
     assert len(list(prepare(folder, sface))) == 1
     assert not list(prepare(folder, sface)), "what is prepared is kept"
     return folder
+
+
+@pytest.fixture(scope="session")
+def people(prepared):
+    """Those people in memory; latents are filled in by whoever needs them."""
+    from hifi_portrait.training.data.batches import PreparedPeople
+
+    return PreparedPeople.load(prepared)
+
+
+@pytest.fixture(scope="session")
+def sface_file(face_models) -> Path:
+    """SFace's ONNX file."""
+    return face_models / "face_recognition_sface_2021dec_int8bq.onnx"
+
+
+@pytest.fixture(scope="session")
+def sface(sface_file):
+    """SFace in torch."""
+    from hifi_portrait.training.networks.sface import SFace
+
+    return SFace(sface_file)

@@ -15,6 +15,9 @@ from ...models.tokens import FaceBatch, TargetMaps
 from ...tiny.prompt import LENGTH, PADDING, concept_ids
 from .synthetic.dataset import load_shards
 
+PREPARED = ("crop", "crop_coords", "texture", "embedding", "degraded", "hint", "coords", "uv_map", "face")
+"""Arrays that `preparation.prepare` adds to what is rendered."""
+
 
 @dataclass(eq=False)
 class PreparedPeople:
@@ -28,7 +31,7 @@ class PreparedPeople:
     crop: np.ndarray
     crop_coords: np.ndarray
     embedding: np.ndarray
-    damaged: np.ndarray
+    degraded: np.ndarray
     texture: np.ndarray
     hint: np.ndarray
     coords: np.ndarray
@@ -55,15 +58,14 @@ class PreparedPeople:
         if not files:
             raise FileNotFoundError(f"{folder}: nothing prepared; run 'hifi-portrait train --prepare' first.")
         raw = [load_shards(folder, only=f) for f in files]
-        made = [np.load(folder / "prepared" / f.name) for f in files]
+        made = [_read_prepared(folder / "prepared" / f.name) for f in files]
 
         def rows(key: str) -> np.ndarray:
             return np.concatenate([r[0][key] for r in raw])
 
         person = rows("person")
         pictures = int((person == person[0]).sum())
-        keys = ("crop", "crop_coords", "texture", "embedding", "damaged", "hint", "coords", "uv_map", "face")
-        ready: dict[str, Any] = {k: np.concatenate([m[k] for m in made]) for k in keys}
+        ready: dict[str, Any] = {k: np.concatenate([m[k] for m in made]) for k in PREPARED}
         return cls(
             person=person,
             image=rows("image"),
@@ -74,12 +76,12 @@ class PreparedPeople:
         )
 
     def identities(self, mean: np.ndarray) -> np.ndarray:
-        """(P, E) centred unit vectors: the mean embedding of each person's unspoiled pictures.
+        """(P, E) centred unit vectors: the mean embedding of each person's pictures without degradation.
 
-        A person whose pictures are all spoiled is the mean of those. ``mean`` (E,) is taken off.
+        A person whose pictures are all degraded is the mean of those. ``mean`` (E,) is taken off.
         """
         vectors = self.embedding.reshape(self.people, self.pictures, -1)
-        clean = ~self.damaged.reshape(self.people, self.pictures)
+        clean = ~self.degraded.reshape(self.people, self.pictures)
         clean |= ~clean.any(1, keepdims=True)
         person = (vectors * clean[..., None]).sum(1) / clean.sum(1, keepdims=True) - mean
         return (person / np.linalg.norm(person, axis=1, keepdims=True)).astype(np.float32)
@@ -96,9 +98,29 @@ class PreparedPeople:
         return len(self.person) // self.pictures
 
 
+def _read_prepared(file: Path) -> dict[str, np.ndarray]:
+    """Read one prepared shard.
+
+    Raises
+    ------
+    ValueError
+        If an earlier version prepared it.
+    """
+    arrays = dict(np.load(file))
+    missing = sorted(set(PREPARED) - set(arrays))
+    if missing:
+        raise ValueError(f"{file}: prepared by an earlier version; delete {file.parent} and prepare again")
+    return arrays
+
+
 def to_signed(images: np.ndarray) -> Tensor:
     """(..., H, W, 3) uint8 to (..., 3, H, W) in -1..1."""
     return torch.from_numpy(np.moveaxis(images, -1, -3).astype(np.float32) / 127.5 - 1)
+
+
+def to_bytes(pictures: Tensor) -> np.ndarray:
+    """(B, 3, H, W) in -1..1 to (B, H, W, 3) uint8."""
+    return ((pictures.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 
 @dataclass(frozen=True)

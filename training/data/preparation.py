@@ -25,12 +25,12 @@ from ...landmarks.model import FaceModel
 from ...landmarks.names import five_points
 from ...landmarks.target_maps import latent_coordinates, target_arrays
 from ...models.config import HiFiNetConfig
-from .synthetic.degradation import damage
+from .synthetic.degradation import degrade
 
 NETWORK = HiFiNetConfig.tiny()
 """Says how landmarks are drawn and how much smaller latents are than pictures."""
-DAMAGED = 0.6
-"""Share of the pictures that are spoiled where they serve as references; as targets they never are."""
+DEGRADED = 0.6
+"""Share of the pictures that are degraded where they serve as references; as targets they never are."""
 SHAPE_NOISE = 0.35
 """Deviation of the noise on identity coefficients: a fit from references is never exact."""
 READING_NOISE = 0.012
@@ -97,8 +97,8 @@ def prepare_shard(job: tuple[str, str, str, int, int]) -> str:
     for i in range(len(data["image"])):
         image, mask, points = data["image"][i], data["mask"][i], data["points"][i]
         rng = np.random.default_rng([int(data["person"][i]), 2, i])
-        spoiled = bool(rng.random() < DAMAGED)
-        reference = damage(image, points, rng) if spoiled else image
+        degraded = bool(rng.random() < DEGRADED)
+        reference = degrade(image, points, rng) if degraded else image
         matrix = canonical_matrix(points[:68])
         place = (data["position"][i], float(data["scale"][i]))
         exact = generate(model, data["shape"][i], data["pose"][i], data["expression"][i], size, size, *place)
@@ -117,7 +117,7 @@ def prepare_shard(job: tuple[str, str, str, int, int]) -> str:
         unit = float(data["scale"][i])
         found = exact.points[0] + rng.normal(size=exact.points[0].shape) * READING_NOISE * unit
         row = {
-            "damaged": np.bool_(spoiled),
+            "degraded": np.bool_(degraded),
             "crop": matted_crop(reference, mask, matrix, crop_size),
             "crop_coords": (crop_canonical_map(exact.points[0], matrix, crop_size, model) * 255)
             .round()

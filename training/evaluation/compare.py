@@ -8,57 +8,62 @@ import numpy as np
 
 from ..data.batches import without_alignment
 from ..runs import load_run
-from .evaluate import HELD_OUT, Judge, Trial, likeness, mean_and_error, paint
+from .evaluate import identity_similarity, mean_and_error, sample
+from .evaluation_set import HELD_OUT, EvaluationSet
+from .recognizers import EvaluationRecognizer
 
 
 def compare(
-    runs: dict[str, Path], trial: Trial, judges: list[Judge], counts: tuple[int, ...] = (1, 4)
+    runs: dict[str, Path],
+    unseen: EvaluationSet,
+    recognizers: list[EvaluationRecognizer],
+    counts: tuple[int, ...] = (1, 4),
 ) -> dict[str, dict[str, object]]:
-    """Likeness of each run's portraits, and how the first run's differ, person by person.
+    """Identity similarity of each run's portraits, and how the first run's differ, person by person.
 
     Parameters
     ----------
     runs : dict
         Folders of runs by name, the one that the others are compared with first.
-    trial : Trial
+    unseen : EvaluationSet
         Unseen people.
-    judges : list of Judge
-        Who tells.
+    recognizers : list of EvaluationRecognizer
+        Each has its own figures.
     counts : tuple of int
         Numbers of references.
 
     Returns
     -------
     dict
-        For each run: steps, pictures seen, and for each judge ``similarity`` by number of references with
-        standard errors; for all but the first also ``first_minus_this``, paired, at the most references.
+        For each run: steps, pictures seen, and for each recognizer ``similarity`` by number of references
+        with standard errors; for all but the first also ``first_minus_this``, paired, at the most references.
     """
-    people, rows = trial.people, trial.rows
-    known = {
-        j.name: j(people.image[rows.ravel()], people.points[rows.ravel()]).reshape(*rows.shape, -1)
-        for j in judges
-    }
+    people, rows = unseen.people, unseen.rows
+    known = {recognizer.name: recognizer.of_rows(people, rows) for recognizer in recognizers}
     found: dict[str, dict[str, object]] = {}
     first: dict[str, np.ndarray] = {}
     for name, folder in runs.items():
         system, recipe = load_run(folder)
-        change = None if recipe.alignment else without_alignment
-        painted = {n: paint(system, trial, n, change=change) for n in counts}
-        row: dict[str, object] = {"steps": recipe.steps, "pictures_seen": recipe.steps * recipe.batch}
-        for judge in judges:
+        change = None if recipe.data.alignment else without_alignment
+        samples = {n: sample(system, unseen, n, change=change) for n in counts}
+        row: dict[str, object] = {
+            "steps": recipe.schedule.steps,
+            "pictures_seen": recipe.schedule.steps * recipe.data.batch,
+        }
+        for recognizer in recognizers:
             scores = {
-                n: likeness(judge(p.images, p.points), known[judge.name], HELD_OUT)
-                for n, p in painted.items()
+                n: identity_similarity(recognizer(p.images, p.points), known[recognizer.name], HELD_OUT)
+                for n, p in samples.items()
             }
             most = scores[counts[-1]]
             figures: dict[str, object] = {
                 "similarity": {str(n): mean_and_error(s) for n, s in scores.items()}
             }
-            if judge.name in first:
-                figures["first_minus_this"] = mean_and_error(first[judge.name] - most)
-                figures["first_over_this"] = round(float(first[judge.name].mean() / most.mean()), 3)
+            if recognizer.name in first:
+                figures["first_minus_this"] = mean_and_error(first[recognizer.name] - most)
+                figures["first_over_this"] = round(float(first[recognizer.name].mean() / most.mean()), 3)
             else:
-                first[judge.name] = most
-            row[judge.name] = figures
+                first[recognizer.name] = most
+            row[recognizer.name] = figures
         found[name] = row
     return found

@@ -1,133 +1,26 @@
-"""Measure the tiny model on people it never saw: likeness, pose, expression, detection.
-
-Each of P held-out people has one target scene, up to four references and some held-out pictures that nobody
-but the judges sees. Landmarks are made from the shape that is fitted to the *references*, with the target's
-pose, expression and place; never from the target's own shape.
-"""
+"""Measure the tiny model on people it never saw: identity similarity, pose, expression, detection."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
 from ...faces.analyzer import FaceAnalyzer
-from ...landmarks.fit import fit_face, fit_faces
-from ...landmarks.generate import generate
+from ...landmarks.fit import fit_face
 from ...landmarks.model import FaceModel
-from ...landmarks.target_maps import target_arrays
-from ...models.config import HiFiNetConfig
 from ...models.tokens import FaceBatch, TargetMaps
-from ..data.batches import (
-    PreparedPeople,
-    prepared_faces,
-    to_signed,
-    without_alignment,
-    without_textures,
-)
-from ..data.preparation import embed
-from ..data.synthetic.dataset import load_shards
-from ..networks.crops import aligned_crops
-from ..networks.recognizer import SmallRecognizer
-from ..system import TinySystem, tiny
-from ..trainer import to_bytes
-
-TARGET, REFERENCES, HELD_OUT = 1, (2, 3, 4, 5), (0, 6, 7)
-"""Pictures of each person, by number."""
+from ..data.batches import prepared_faces, to_bytes, without_alignment, without_textures
+from ..system import TinySystem
+from .evaluation_set import HELD_OUT, REFERENCES, TARGET, EvaluationSet
+from .recognizers import EvaluationRecognizer
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Something that tells how alike two faces are: an embedding whose population mean is taken off."""
-
-    name: str
-    embed: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    """(N, S, S, 3) uint8 pictures and (N, 72, 3) landmarks to (N, E)."""
-    mean: np.ndarray
-
-    def __call__(self, images: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """(N, E) centred unit embeddings."""
-        vectors = self.embed(images, points)
-        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True) - self.mean
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def sface_judge(recognizer: Path, population: tuple[np.ndarray, np.ndarray]) -> Judge:
-    """SFace, whose embeddings of the references are also a condition; mean over pictures with landmarks."""
-
-    def embed_all(images: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return np.stack([embed(i, p, str(recognizer)) for i, p in zip(images, points, strict=True)])
-
-    return Judge("sface", embed_all, embed_all(*population).mean(0))
-
-
-def small_judge(network: SmallRecognizer, population: tuple[np.ndarray, np.ndarray]) -> Judge:
-    """Return a small recognizer trained on other people: no condition, no loss of the model."""
-
-    def embed_all(images: np.ndarray, points: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return network(aligned_crops(to_signed(images), points)).numpy()
-
-    return Judge("small", embed_all, embed_all(*population).mean(0))
-
-
-@dataclass(eq=False)
-class Trial:
-    """Held-out people with what is asked of the model; P people, up to N references each."""
-
-    people: PreparedPeople
-    rows: np.ndarray
-    """(P, K) rows of each person's pictures."""
-    pose: np.ndarray
-    expression: np.ndarray
-    place: list[tuple[np.ndarray, float]]
-    reference_points: list[list[np.ndarray | None]]
-    """FaceMesh landmarks of each person's references, None where no face was found."""
-
-    @classmethod
-    def build(cls, folder: Path, analyzer: FaceAnalyzer, limit: int | None = None) -> Trial:
-        """Read a prepared data set of unseen people and look for the faces of their references."""
-        people = PreparedPeople.load(folder)
-        raw = load_shards(folder)[0]
-        rows = np.arange(len(people.person)).reshape(-1, people.pictures)[:limit]
-        targets = rows[:, TARGET]
-        found = []
-        for person in rows:
-            faces = [analyzer.analyze(people.image[person[i]], f"picture {i}") for i in REFERENCES]
-            found.append([f[0].landmarks if f else None for f in faces])
-        return cls(
-            people,
-            rows,
-            raw["pose"][targets],
-            raw["expression"][targets],
-            [(raw["position"][t], float(raw["scale"][t])) for t in targets],
-            found,
-        )
-
-    def landmarks(self, count: int, config: HiFiNetConfig) -> tuple[np.ndarray, TargetMaps]:
-        """Points (P, 72, 3) and their maps, of the shape fitted to the first `count` references."""
-        model = FaceModel.load()
-        size, scale = self.people.image.shape[1], config.latent_downscale
-        latent_size = (size // scale, size // scale)
-        points, made = [], []
-        for i, found in enumerate(self.reference_points):
-            seen = [f for f in found[:count] if f is not None] or [f for f in found if f is not None]
-            shape = fit_faces(seen, None, model, calibrated=False)[0].shape if seen else None
-            face = generate(model, shape, self.pose[i], self.expression[i], size, size, *self.place[i])
-            points.append(face.points[0])
-            made.append(target_arrays(face, 0, latent_size, scale, config.landmark_style, with_uv=True))
-        hints, coords, uv_maps = (np.stack(arrays) for arrays in zip(*made, strict=True))
-        return np.stack(points), TargetMaps.from_arrays(hints, coords, uv_maps)
-
-
-@dataclass(frozen=True)
-class Painted:
+class Samples:
     """Pictures (P, 128, 128, 3) uint8 of all people, with the landmarks that were asked for."""
 
     images: np.ndarray
@@ -135,23 +28,23 @@ class Painted:
     seconds: float
 
 
-def paint(
+def sample(
     system: TinySystem,
-    trial: Trial,
+    unseen: EvaluationSet,
     count: int,
     steps: int = 8,
     cfg: float = 2.5,
     change: Callable[[FaceBatch, TargetMaps], tuple[FaceBatch, TargetMaps]] | None = None,
     batch: int = 20,
-) -> Painted:
-    """Paint every person once, from `count` references; 0: the base alone, which is the floor.
+) -> Samples:
+    """Sample every person once, from `count` references; 0: the base alone, which is the floor.
 
     ``change`` may alter references and target maps, for ablations. Noise depends on the person alone.
     """
-    points, maps = trial.landmarks(max(count, 1), system.config)
-    people, made, start = trial.people, [], time.perf_counter()
-    for k in range(0, len(trial.rows), batch):
-        rows = trial.rows[k : k + batch]
+    points, maps = unseen.landmarks(max(count, 1), system.config)
+    people, made, start = unseen.people, [], time.perf_counter()
+    for k in range(0, len(unseen.rows), batch):
+        rows = unseen.rows[k : k + batch]
         noise = torch.stack(
             [
                 torch.randn(
@@ -168,10 +61,12 @@ def paint(
         if change is not None:
             faces, shown = change(faces, shown)
         made.append(to_bytes(system.sample(noise, concepts, shown, faces, steps, cfg)))
-    return Painted(np.concatenate(made), points, (time.perf_counter() - start) / len(trial.rows))
+    return Samples(np.concatenate(made), points, (time.perf_counter() - start) / len(unseen.rows))
 
 
-def likeness(vectors: np.ndarray, known: np.ndarray, pictures: tuple[int, ...] = HELD_OUT) -> np.ndarray:
+def identity_similarity(
+    vectors: np.ndarray, known: np.ndarray, pictures: tuple[int, ...] = HELD_OUT
+) -> np.ndarray:
     """(P,) mean similarity of each person's picture (P, E) to known ones, chosen of (P, K, E)."""
     return (known[:, list(pictures)] * vectors[:, None]).sum(2).mean(1)
 
@@ -184,21 +79,21 @@ def mean_and_error(values: np.ndarray) -> dict[str, float]:
     }
 
 
-def control(painted: Painted, trial: Trial, analyzer: FaceAnalyzer) -> dict[str, float]:
+def control(samples: Samples, unseen: EvaluationSet, analyzer: FaceAnalyzer) -> dict[str, float]:
     """Return detection rate, pose error and expression correlation, through FaceMesh and our fit."""
     model = FaceModel.load()
     poses, wanted_poses, fitted, wanted = [], [], [], []
     found = 0
-    for i, image in enumerate(painted.images):
-        faces = analyzer.analyze(image, f"painted {i}")
+    for i, image in enumerate(samples.images):
+        faces = analyzer.analyze(image, f"sample {i}")
         if not faces:
             continue
         found += 1
         fit = fit_face(faces[0].landmarks, model, calibrated=False)
         poses.append(fit.pose)
-        wanted_poses.append(trial.pose[i])
+        wanted_poses.append(unseen.pose[i])
         fitted.append(fit.expression)
-        wanted.append(trial.expression[i])
+        wanted.append(unseen.expression[i])
     error = np.abs(np.array(poses) - np.array(wanted_poses))
     names = [n for n in model.observable if np.std(np.array(wanted)[:, model.expression_index[n]]) > 0.08]
     correlations = []
@@ -210,7 +105,7 @@ def control(painted: Painted, trial: Trial, analyzer: FaceAnalyzer) -> dict[str,
     mouth = [np.corrcoef(np.nan_to_num(np.array(fitted)[:, c]), np.array(wanted)[:, c])[0, 1]
              for c in (model.expression_index[n] for n in ("jawOpen", "mouthSmileLeft"))]  # fmt: skip
     return {
-        "detect_rate": round(found / len(painted.images), 4),
+        "detect_rate": round(found / len(samples.images), 4),
         "pose_mae_deg": round(float(error.mean()), 2),
         "yaw_mae_deg": round(float(error[:, 0].mean()), 2),
         "expression_corr": round(float(np.mean(correlations)), 3),
@@ -221,39 +116,39 @@ def control(painted: Painted, trial: Trial, analyzer: FaceAnalyzer) -> dict[str,
 
 def evaluate(
     system: TinySystem,
-    trial: Trial,
-    judges: list[Judge],
+    unseen: EvaluationSet,
+    recognizers: list[EvaluationRecognizer],
     analyzer: FaceAnalyzer,
     counts: tuple[int, ...] = (1, 2, 3, 4),
     steps: int = 8,
     cfg: float = 2.5,
-) -> tuple[dict[str, object], dict[str, Painted]]:
+) -> tuple[dict[str, object], dict[str, Samples]]:
     """All figures of one model, and the pictures they are of.
 
     Returns
     -------
     tuple
-        JSON-able figures: for each judge ceiling, floor, similarity by count with standard errors, the
+        JSON-able figures: for each recognizer ceiling, floor, similarity by count with standard errors, the
         paired gain of the most over one reference, the copying gap; control figures; seconds. And the
-        painted pictures by name.
+        samples by name.
     """
-    painted = {"0": paint(system, trial, 0, steps, cfg)}
-    painted |= {str(n): paint(system, trial, n, steps, cfg) for n in counts}
+    samples = {"0": sample(system, unseen, 0, steps, cfg)}
+    samples |= {str(n): sample(system, unseen, n, steps, cfg) for n in counts}
     most = str(counts[-1])
-    painted["unaligned"] = paint(system, trial, counts[-1], steps, cfg, without_alignment)
-    painted["tokens"] = paint(system, trial, counts[-1], steps, cfg, without_textures)
-    people, rows = trial.people, trial.rows
-    figures: dict[str, object] = {"people": len(trial.rows)}
-    for judge in judges:
-        known = judge(people.image[rows.ravel()], people.points[rows.ravel()]).reshape(*rows.shape, -1)
-        vectors = {name: judge(p.images, p.points) for name, p in painted.items()}
-        scores = {name: likeness(v, known) for name, v in vectors.items()}
+    samples["unaligned"] = sample(system, unseen, counts[-1], steps, cfg, without_alignment)
+    samples["tokens"] = sample(system, unseen, counts[-1], steps, cfg, without_textures)
+    people, rows = unseen.people, unseen.rows
+    figures: dict[str, object] = {"people": len(unseen.rows)}
+    for recognizer in recognizers:
+        known = recognizer.of_rows(people, rows)
+        vectors = {name: recognizer(p.images, p.points) for name, p in samples.items()}
+        scores = {name: identity_similarity(v, known) for name, v in vectors.items()}
         truth = known[:, TARGET]
-        ceiling = likeness(truth, known)
+        ceiling = identity_similarity(truth, known)
         gain = scores[most] - scores[str(counts[0])]
-        to_references = likeness(vectors[most], known, REFERENCES[: counts[-1]])
-        strangers = likeness(np.roll(truth, 1, 0), known)
-        figures[judge.name] = {
+        to_references = identity_similarity(vectors[most], known, REFERENCES[: counts[-1]])
+        strangers = identity_similarity(np.roll(truth, 1, 0), known)
+        figures[recognizer.name] = {
             "ceiling": mean_and_error(ceiling),
             "floor": mean_and_error(scores["0"]),
             "strangers": mean_and_error(strangers),
@@ -265,12 +160,6 @@ def evaluate(
             "coordinates_removed_at_sampling": mean_and_error(scores["unaligned"]),
             "textures_removed_at_sampling": mean_and_error(scores["tokens"]),
         }
-    figures |= control(painted[most], trial, analyzer)
-    figures["seconds_per_image"] = round(painted[most].seconds, 3)
-    return figures, painted
-
-
-def provenance(folder: Path = tiny.ASSETS) -> dict[str, object]:
-    """Return what the shipped base says about its training."""
-    with safe_open(str(folder / tiny.BASE_FILE.name), "pt") as file:
-        return json.loads((file.metadata() or {}).get("provenance", "{}"))
+    figures |= control(samples[most], unseen, analyzer)
+    figures["seconds_per_image"] = round(samples[most].seconds, 3)
+    return figures, samples

@@ -1,4 +1,4 @@
-"""The second judge: a small face recognizer, trained on people that the model does not train on."""
+"""The second evaluation recognizer: small, trained on people that the model does not train on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .small import load_frozen, pyramid, save_half, timed_steps
 
 
 class SmallRecognizer(nn.Module):
-    """The second judge, on 64 px aligned crops: (B, 3, 64, 64) in -1..1 to (B, E) unit embeddings."""
+    """The second evaluation recognizer: aligned crops (B, 3, 64, 64) in -1..1 to (B, E) unit embeddings."""
 
     def __init__(self, embedding: int = 128, width: int = 24) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def train_recognizer(
 ) -> dict[str, float]:
     """Train to tell the people of a rendered data set apart (cosine softmax with margin .2, CosFace).
 
-    Pictures are varied by small shifts, light and blur, so that paint does not fool it by texture alone.
+    Pictures are varied by small shifts, light and blur, so that it does not rely on texture alone.
 
     Parameters
     ----------

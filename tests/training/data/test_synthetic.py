@@ -1,3 +1,5 @@
+"""Synthetic people: the head, pictures and their landmarks, degradation."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,7 +9,7 @@ from hifi_portrait.landmarks.generate import generate
 from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.tiny.prompt import CONCEPTS
 from hifi_portrait.training.data.synthetic.dataset import face_parameters, load_shards, scene_of, synthesize
-from hifi_portrait.training.data.synthetic.degradation import damage
+from hifi_portrait.training.data.synthetic.degradation import degrade
 from hifi_portrait.training.data.synthetic.mesh import HeadMesh, find_data
 from hifi_portrait.training.data.synthetic.people import draw_person
 from hifi_portrait.training.data.synthetic.render import render
@@ -114,14 +116,14 @@ def test_scenes_are_described_by_concepts_that_the_model_knows(mesh):
     assert {f"background {c}" for c in PALETTE} <= set(CONCEPTS)
 
 
-def test_damage_spoils_without_moving_the_picture(mesh):
+def test_degradation_does_not_move_the_picture(mesh):
     picture = render(mesh, draw_person(mesh, 2), scene_of(mesh, 2, 0))
     changes = []
     for seed in range(12):
-        spoiled = damage(picture.image, picture.points, np.random.default_rng(seed))
-        assert spoiled.shape == picture.image.shape
-        assert spoiled.dtype == np.uint8
-        changes.append(np.abs(spoiled.astype(int) - picture.image).mean())
+        degraded = degrade(picture.image, picture.points, np.random.default_rng(seed))
+        assert degraded.shape == picture.image.shape
+        assert degraded.dtype == np.uint8
+        changes.append(np.abs(degraded.astype(int) - picture.image).mean())
     assert min(changes) > 0.5
-    again = damage(picture.image, picture.points, np.random.default_rng(0))
-    assert np.array_equal(again, damage(picture.image, picture.points, np.random.default_rng(0)))
+    again = degrade(picture.image, picture.points, np.random.default_rng(0))
+    assert np.array_equal(again, degrade(picture.image, picture.points, np.random.default_rng(0)))

@@ -1,4 +1,4 @@
-"""Evaluation: what is asked of the model, who judges, and that what is taken away is missed."""
+"""Evaluation: what is asked of the model, who recognizes, and that what is taken away is missed."""
 
 import numpy as np
 import pytest
@@ -7,15 +7,11 @@ from hifi_portrait.models.config import HiFiNetConfig
 from hifi_portrait.training.data.batches import without_alignment, without_textures
 from hifi_portrait.training.data.preparation import prepare
 from hifi_portrait.training.data.synthetic.dataset import synthesize
-from hifi_portrait.training.evaluation.evaluate import (
-    TARGET,
-    Trial,
-    evaluate,
-    paint,
-    sface_judge,
-)
-from hifi_portrait.training.evaluation.figures import SFACE, contact_sheet, open_analyzer
-from hifi_portrait.training.runs import load_shipped
+from hifi_portrait.training.evaluation.evaluate import evaluate, sample
+from hifi_portrait.training.evaluation.evaluation_set import TARGET, EvaluationSet
+from hifi_portrait.training.evaluation.figures import open_analyzer, write_contact_sheet
+from hifi_portrait.training.evaluation.recognizers import SFACE, sface_recognizer
+from hifi_portrait.training.runs import load_exported
 
 PEOPLE = 3
 
@@ -26,23 +22,23 @@ def analyzer(face_models):
 
 
 @pytest.fixture(scope="module")
-def trial(head_data, face_models, analyzer, tmp_path_factory) -> Trial:
+def unseen(head_data, face_models, analyzer, tmp_path_factory) -> EvaluationSet:
     """Three people that no model has seen, with eight pictures each."""
     folder = tmp_path_factory.mktemp("unseen")
     assert list(synthesize(folder, PEOPLE, 8, seed=200000, data=head_data))
     assert list(prepare(folder, face_models / SFACE))
-    return Trial.build(folder, analyzer)
+    return EvaluationSet.build(folder, analyzer)
 
 
 @pytest.fixture(scope="module")
 def system():
     torch.set_num_threads(1)
-    return load_shipped()
+    return load_exported()
 
 
-def test_landmarks_come_from_the_references_and_never_from_the_target(trial):
-    points, maps = trial.landmarks(4, HiFiNetConfig.tiny())
-    people, targets = trial.people, trial.rows[:, TARGET]
+def test_landmarks_come_from_the_references_and_never_from_the_target(unseen):
+    points, maps = unseen.landmarks(4, HiFiNetConfig.tiny())
+    people, targets = unseen.people, unseen.rows[:, TARGET]
     assert points.shape == (PEOPLE, 72, 3)
     assert maps.hint.shape == (PEOPLE, 3, 128, 128)
     away = np.linalg.norm(points[..., :2] - people.points[targets][..., :2], axis=2).mean(1)
@@ -50,14 +46,14 @@ def test_landmarks_come_from_the_references_and_never_from_the_target(trial):
     assert (away < 4).all(), "but near it, in px"
     kept = people.points.copy()
     people.points[targets] = 0
-    assert np.array_equal(trial.landmarks(4, HiFiNetConfig.tiny())[0], points)
+    assert np.array_equal(unseen.landmarks(4, HiFiNetConfig.tiny())[0], points)
     people.points[:] = kept
-    assert not np.array_equal(trial.landmarks(1, HiFiNetConfig.tiny())[0], points)
+    assert not np.array_equal(unseen.landmarks(1, HiFiNetConfig.tiny())[0], points)
 
 
-def test_figures_of_the_shipped_model(trial, system, analyzer, face_models, tmp_path):
-    judge = sface_judge(face_models / SFACE, (trial.people.image, trial.people.points))
-    figures, painted = evaluate(system, trial, [judge], analyzer, counts=(1, 4), steps=4)
+def test_figures_of_the_exported_model(unseen, system, analyzer, face_models, tmp_path):
+    recognizer = sface_recognizer(face_models / SFACE, (unseen.people.image, unseen.people.points))
+    figures, samples = evaluate(system, unseen, [recognizer], analyzer, counts=(1, 4), steps=4)
     found = figures["sface"]
     assert found["ceiling"]["mean"] > found["strangers"]["mean"] + 0.3
     assert set(found["similarity"]) == {"1", "4"}
@@ -66,14 +62,14 @@ def test_figures_of_the_shipped_model(trial, system, analyzer, face_models, tmp_
     gain = found["similarity"]["4"]["mean"] - found["similarity"]["1"]["mean"]
     assert found["gain_4_over_1"]["mean"] == pytest.approx(gain, abs=2e-4)
     assert 0 <= figures["detect_rate"] <= 1
-    contact_sheet(tmp_path / "sheet.jpg", trial, painted)
+    write_contact_sheet(tmp_path / "sheet.jpg", unseen, samples)
     assert (tmp_path / "sheet.jpg").stat().st_size > 10_000
 
 
-def test_what_is_taken_away_changes_the_picture(trial, system):
-    whole = paint(system, trial, 2, steps=2).images
-    bare = paint(system, trial, 2, steps=2, change=without_textures).images
-    lost = paint(system, trial, 2, steps=2, change=without_alignment).images
-    assert np.array_equal(whole, paint(system, trial, 2, steps=2).images), "the same noise for a person"
+def test_what_is_taken_away_changes_the_picture(unseen, system):
+    whole = sample(system, unseen, 2, steps=2).images
+    bare = sample(system, unseen, 2, steps=2, change=without_textures).images
+    lost = sample(system, unseen, 2, steps=2, change=without_alignment).images
+    assert np.array_equal(whole, sample(system, unseen, 2, steps=2).images), "the same noise for a person"
     assert np.abs(whole.astype(int) - bare).mean() > 1
     assert np.abs(bare.astype(int) - lost).mean() > 1

@@ -41,8 +41,8 @@ def _occlude(image: np.ndarray, points: np.ndarray, rng: np.random.Generator) ->
     return image + (thing - image) * cover[..., None]
 
 
-def damage(image: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Spoil a reference picture with one to three faults, so that no single reference tells all.
+def degrade(image: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Degrade a reference picture in one to three ways, so that no single reference tells all.
 
     Parameters
     ----------
