@@ -224,6 +224,63 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ),
         ),
     ),
+    "HiFiPortraitFuseHead": (
+        "Makes one textured 3D head of all photos of a person: hair, ears, eyes and skin, moved by the same sliders as the landmarks. "
+        "Each place takes its colours from the photos that show it best; what no photo shows is mirrored or filled in, and marked as guessed. No weights are needed.\n\n"
+        "The preview shows the UV texture, and beside it how well each place is seen: green well, red guessed. `about` says how much each photo gave.\n\n"
+        "Connect `head` to *Generate Landmarks* too: the face above the sliders becomes the person.",
+        (
+            (
+                "one side is smeared or mirrored",
+                "All photos show the same side. Add one that shows the other.",
+            ),
+            (
+                "hair or background at the edge of the face",
+                "Give that photo a lower weight in *Load Reference Faces*, or leave it out.",
+            ),
+            (
+                "soft skin",
+                "The photos are small. One sharp close photo is enough: it counts most where it sees best.",
+            ),
+        ),
+    ),
+    "HiFiPortraitRenderHead": (
+        "Pictures the head in any pose, expression and light. Use the render as it is, as the start of img2img, for inpainting, with depth and normal ControlNets, "
+        "in *Guide with Head*, or for the skin in *Transfer Skin Detail*.\n\n"
+        "`light` relights the head: *as the photos* keeps theirs, *flat* takes it away, *from a direction* uses the three sliders, *from a picture* reads the light on another face.",
+        (
+            (
+                "black or smeared places at a profile",
+                "No photo showed them. Look at `confidence`, turn less, or add a photo of that side.",
+            ),
+            (
+                "the head has another size than the picture",
+                "Set `width` and `height` to the picture's, or make the landmarks on a canvas of that size.",
+            ),
+            (
+                "'connect light_picture, and light_landmarks'",
+                "*Landmarks From Photo* gives the landmarks of the same picture.",
+            ),
+        ),
+    ),
+    "HiFiPortraitSaveHead": (
+        "Keeps a head as a file in `models/hifi_portrait/heads`. **It is a photograph**: it shows the person's face to everybody who opens it. "
+        "Only your own account may read the file. Share it only with that person's consent.",
+        (
+            ("the name is refused", "Use letters, digits, blanks, - _ ( ) and the full stop; no folders."),
+            ("Load Head does not list it", "Press **R** in ComfyUI: lists are read again."),
+        ),
+    ),
+    "HiFiPortraitLoadHead": (
+        "Brings a head back that *Save Head* kept. Photos and face analyzer are not needed any more.",
+        (
+            ("the list says 'none saved'", "Run a graph with *Save Head* once, then press **R**."),
+            (
+                "'damaged' or another number of places",
+                "The file is broken or from another version: fuse the photos again.",
+            ),
+        ),
+    ),
     "HiFiPortraitGuideWithHead": (
         "While the picture is sampled, the model's idea of the finished picture is drawn towards a render of the person's head, in every step. "
         "The render comes from real photos: pose, expression, features and colours are the person's. It needs no weights, and works with every model that makes pictures.\n\n"

@@ -51,8 +51,8 @@ _NAME = re.compile(r"[\w][\w .()\-]{0,99}", re.UNICODE)
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def check_name(name: str) -> str:
-    """Return the name of an identity without blanks around and without ``.safetensors``.
+def check_name(name: str, what: str = "an identity") -> str:
+    """Return the name of an identity (or of ``what``) without blanks around and without ``.safetensors``.
 
     Raises
     ------
@@ -62,12 +62,11 @@ def check_name(name: str) -> str:
     clean = name.strip().removesuffix(SUFFIX).strip()
     if not _NAME.fullmatch(clean) or clean.endswith(".") or _RESERVED.fullmatch(clean):
         raise ValueError(
-            f"{text.echoed(name)} cannot name an identity; use up to 100 letters, digits, blanks, "
-            "- _ ( ) and ."
+            f"{text.echoed(name)} cannot name {what}; use up to 100 letters, digits, blanks, - _ ( ) and ."
         )
     if len(f"{clean}{SUFFIX}".encode()) > LONGEST_NAME:
         raise ValueError(
-            f"{text.echoed(name)} cannot name an identity: it has {len(clean.encode())} bytes, a file's name "
+            f"{text.echoed(name)} cannot name {what}: it has {len(clean.encode())} bytes, a file's name "
             f"at most {LONGEST_NAME - len(SUFFIX)}; use up to 100 letters of Latin, 80 of other scripts"
         )
     return clean

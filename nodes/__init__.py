@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import faces, head_guidance, hifi_net, identity, landmarks, tiny
+from . import faces, head, head_guidance, hifi_net, identity, landmarks, tiny
 from .aliases import add_search_aliases
 from .guard import guarded
 
@@ -19,6 +19,7 @@ class HiFiPortraitExtension(ComfyExtension):
             *identity.NODES,
             *landmarks.NODES,
             *hifi_net.NODES,
+            *head.NODES,
             *head_guidance.NODES,
             *tiny.NODES,
         ]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import folder_paths
 import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
+from ..boundary.files import PRIVATE, written
+from ..head.widget import widget_file
 from ..landmarks.draw import draw
 from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
 from ..landmarks.sheet import captioned
 from ..landmarks.target import Target
 
 MOST_PREVIEWS = 16
+WIDGET_FOLDER = "hifi_portrait"
 
 
 def drawing(landmarks: Landmarks, style: str) -> torch.Tensor:
@@ -22,7 +28,24 @@ def drawing(landmarks: Landmarks, style: str) -> torch.Tensor:
     return torch.from_numpy(draw(landmarks, style).astype(np.float32) / 255.0)
 
 
-def for_widget(shape: np.ndarray | None, target: Target | None = None) -> dict[str, Any]:
+def head_for_widget(head: Any) -> dict[str, str] | None:
+    """Write a head for the face widget; returns how the host's view route names the file.
+
+    It lies in the host's folder for temporary files, which is emptied when the host starts, and only its
+    owner may read it: it shows somebody's face.
+    """
+    if head is None:
+        return None
+    data = widget_file(head)
+    name = f"head-{hashlib.blake2b(data, digest_size=12).hexdigest()}.safetensors"
+    path = Path(folder_paths.get_temp_directory()) / WIDGET_FOLDER / name
+    if not path.is_file():
+        with written(path, PRIVATE) as part:
+            part.write_bytes(data)
+    return {"filename": name, "subfolder": WIDGET_FOLDER, "type": "temp"}
+
+
+def for_widget(shape: np.ndarray | None, target: Target | None = None, head: Any = None) -> dict[str, Any]:
     """Tell the face widget what to show from now on: the person's shape, and what the sliders add to.
 
     Parameters
@@ -31,6 +54,8 @@ def for_widget(shape: np.ndarray | None, target: Target | None = None) -> dict[s
         (K,) identity shape; None where the face is the average one.
     target : Target | None
         What lies below the sliders (a target photo, the references' own expression); its first row is shown.
+    head : Head | None
+        Whose textured head the widget shows.
     """
 
     def rounded(values: Any) -> list[float]:
@@ -43,7 +68,11 @@ def for_widget(shape: np.ndarray | None, target: Target | None = None) -> dict[s
             base["position"] = rounded(target.position[0])
         if target.scale is not None:
             base["scale"] = round(float(target.scale[0]), 4)
-    return {"shape": None if shape is None else rounded(shape), "base": base}
+    return {
+        "shape": None if shape is None else rounded(shape),
+        "base": base,
+        "head": head_for_widget(head),
+    }
 
 
 def preview(pictures: torch.Tensor, notes: tuple[str, ...], cls: type[io.ComfyNode]) -> dict[str, Any]:

@@ -144,11 +144,13 @@ def choose_target(
 
 
 def shape_and_expression(
-    identity: Any, references: ReferenceFaces | None, model: FaceModel
+    identity: Any, references: ReferenceFaces | None, model: FaceModel, head: Any = None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Identity shape and own expression of the person; (None, None) is the average face."""
     if identity is not None:
         return identity.shape, getattr(identity, "expression", None)
+    if references is None and head is not None:
+        return head.shape, head.expression
     if references is None:
         return None, None
     used = [face for face in references.faces if face.weight > 0]

@@ -35,7 +35,7 @@ from .landmark_targets import (
     find_faces,
     shape_and_expression,
 )
-from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, ReferenceFaces, advanced
+from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, Head, ReferenceFaces, advanced
 
 
 class GenerateLandmarks(io.ComfyNode):
@@ -91,6 +91,12 @@ class GenerateLandmarks(io.ComfyNode):
                     optional=True,
                     tooltip="Faces from Load Reference Faces whose pose and expression to take over.",
                 ),
+                Head.Input(
+                    "head",
+                    optional=True,
+                    tooltip="From Fuse Head: after a run the face above the sliders is this person, as in "
+                    "the photos. Its shape is used where neither identity nor references are connected.",
+                ),
                 FaceLandmarks3D.Input(
                     "target_landmarks",
                     optional=True,
@@ -142,11 +148,12 @@ class GenerateLandmarks(io.ComfyNode):
         target_landmarks: Landmarks | None = None,
         target_host_landmarks: Any = None,
         arkit_json: str = "",
+        head: Any = None,
         **values: float,
     ) -> io.NodeOutput:
         """Generate and draw."""
         model = FaceModel.load()
-        shape, own = shape_and_expression(identity, references, model)
+        shape, own = shape_and_expression(identity, references, model, head)
         target, notes = choose_target(
             model,
             target_place,
@@ -170,7 +177,7 @@ class GenerateLandmarks(io.ComfyNode):
             raw_expression=coefficients_from_json(arkit_json, model),
         )
         base = with_own_expression(target, own, keep_expression, model)
-        return result(with_notes(landmarks, notes), style, cls, for_widget(shape, base))
+        return result(with_notes(landmarks, notes), style, cls, for_widget(shape, base, head))
 
 
 def with_own_expression(

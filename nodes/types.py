@@ -10,6 +10,7 @@ FaceAnalyzer = io.Custom("FACE_ANALYZER")
 ReferenceFaces = io.Custom("REFERENCE_FACES")
 Identity = io.Custom("IDENTITY")
 FaceLandmarks3D = io.Custom("FACE_LANDMARKS_3D")
+Head = io.Custom("HEAD")
 HiFiNet = io.Custom("HIFI_NET")
 
 CATEGORY = "HiFi Portrait"
