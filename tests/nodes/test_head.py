@@ -96,9 +96,9 @@ def test_a_batch_of_landmarks_gives_a_batch_of_renders_with_all_maps(host, fused
         "6": {
             "class_type": "HiFiPortraitInterpolateLandmarks",
             "inputs": {
-                "start": ["4", 0],
-                "end": ["5", 0],
-                "frames": 3,
+                "first": ["4", 0],
+                "last": ["5", 0],
+                "count": 3,
                 "easing": "linear",
                 "style": "mesh72",
             },
