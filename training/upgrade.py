@@ -66,12 +66,16 @@ def upgrade_recipe(content: dict[str, Any]) -> dict[str, Any]:
             found[key] = value
             continue
         group, name = FIELDS[key]
-        if name == "transfer":
-            value = "base" if value else "all"
-        elif name in ("sheet_every", "identity_from", "denoising_from", "pictures_from"):
-            value = None if value >= NEVER else value
-        found.setdefault(group, {})[name] = value
+        found.setdefault(group, {})[name] = _upgrade_value(name, value)
     return found
+
+
+def _upgrade_value(name: str, value: Any) -> Any:
+    if name == "transfer":
+        return "base" if value else "all"
+    if name in ("sheet_every", "identity_from", "denoising_from", "pictures_from"):
+        return None if value >= NEVER else value
+    return value
 
 
 def read_run(path: Path) -> tuple[int, dict[str, Tensor]]:

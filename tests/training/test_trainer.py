@@ -227,9 +227,10 @@ def test_runs_saved_under_earlier_names_go_on(people, tmp_path):
     earlier = {"ema/": "average/", "codec/refinement.": "codec/mend.", ".to_coarse_x0.": ".to_draft."}
     former = {}
     for name, value in today.items():
+        old_name = name
         for new, old in earlier.items():
-            name = name.replace(new, old)
-        former[name] = value
+            old_name = old_name.replace(new, old)
+        former[old_name] = value
     assert set(former) != set(today)
     (tmp_path / "then").mkdir()
     save_file(former, tmp_path / "then" / CHECKPOINT, {"step": "2"})
