@@ -66,6 +66,8 @@ class HeadModel:
         (72, 4) int64 rows of `mean` and (72, 4) float32 weights: the 72 points on the surface.
     facemesh_vertices, facemesh_weights : np.ndarray
         (468, 3) and (468, 3): places where MediaPipe's Face Mesh puts its points on this surface.
+    facemesh_spread : np.ndarray
+        (468,) float32: how much that differs from picture to picture, interocular distances.
     provenance : str
         Where the numbers come from, and their licence.
     """
@@ -84,6 +86,7 @@ class HeadModel:
     landmark_weights: np.ndarray
     facemesh_vertices: np.ndarray
     facemesh_weights: np.ndarray
+    facemesh_spread: np.ndarray
     provenance: str = ""
 
     @staticmethod

@@ -34,6 +34,8 @@ from . import head_parts, head_uv
 from .distil_face import ANCESTRIES, EMBEDDING, UNIVERSAL, People
 
 PEOPLE = 4000
+FACEMESH = Path(__file__).parent / "calibration" / "facemesh468.npz"
+"""Places of Face Mesh's points on the base mesh, from ``place_facemesh.py``."""
 MIRROR_AXIS = np.array([-1.0, 1.0, 1.0])
 
 
@@ -195,19 +197,26 @@ def assemble(base: head_parts.Base) -> tuple[np.ndarray, np.ndarray, sparse.csr_
     return triangles, np.repeat(np.arange(len(parts)), sizes), rows
 
 
+def rows_of(rows: sparse.csr_matrix, vertices: np.ndarray) -> np.ndarray:
+    """Places of the head that are these vertices of the base mesh."""
+    whole = np.asarray((rows != 0).sum(1)).ravel() == 1
+    place_of = np.full(rows.shape[1], -1)
+    place_of[rows.indices[rows.indptr[:-1][whole]]] = np.nonzero(whole)[0]
+    if (place_of[vertices] < 0).any():
+        raise ValueError("a landmark lies on a vertex that was cut away")
+    return place_of[vertices]
+
+
 def place_landmarks(
     base: head_parts.Base, rows: sparse.csr_matrix, points: np.ndarray, part: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(72, 4) places and weights of the 72 points, exact for any affine motion of an eyeball."""
     stored = np.load(EMBEDDING)
     corners, weights = stored["vertices"], stored["weights"].astype(float)
-    whole = np.asarray((rows != 0).sum(1)).ravel() == 1
-    place_of = np.full(len(base.points), -1)
-    place_of[rows.indices[rows.indptr[:-1][whole]]] = np.nonzero(whole)[0]
     vertices, shares = np.zeros((72, 4), int), np.zeros((72, 4))
     for i in range(72):
         if i not in (names.RIGHT_PUPIL, names.LEFT_PUPIL):
-            vertices[i, :3], shares[i, :3] = place_of[corners[i]], weights[i]
+            vertices[i, :3], shares[i, :3] = rows_of(rows, corners[i]), weights[i]
             vertices[i, 3] = vertices[i, 0]
             continue
         # Four places of the eyeball around the pupil, not in one plane, carry any point of its space.
@@ -216,8 +225,6 @@ def place_landmarks(
         ring = head_parts.SEGMENTS
         vertices[i] = ball[[0, 1 + 3 * ring, 1 + 3 * ring + ring // 3, 1 + 3 * ring + 2 * ring // 3]]
         shares[i] = np.linalg.solve(np.c_[points[vertices[i]], np.ones(4)].T, np.r_[target, 1.0])
-    if (vertices < 0).any():
-        raise ValueError("a landmark lies on a vertex that was cut away")
     return vertices, shares
 
 
@@ -236,7 +243,7 @@ def distil(data: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     landmarks = sparse.csr_matrix(
         (shares.ravel(), (np.repeat(np.arange(72), 4), vertices.ravel())), (72, len(points))
     )
-    stored = np.load(EMBEDDING)
+    stored, facemesh = np.load(EMBEDDING), np.load(FACEMESH)
     people = People(data, (stored["vertices"], stored["weights"].astype(float)))
     targets = Targets(data, base, rows, people)
     mean, identity = distil_basis(targets, people, face, mirror, landmarks)
@@ -276,8 +283,9 @@ def distil(data: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         "mirror": mirror,
         "landmark_vertices": vertices,
         "landmark_weights": shares,
-        "facemesh_vertices": np.zeros((468, 3), int),
-        "facemesh_weights": np.zeros((468, 3)),
+        "facemesh_vertices": rows_of(rows, facemesh["vertices"]),
+        "facemesh_weights": facemesh["weights"].astype(float),
+        "facemesh_spread": facemesh["spread"].astype(float),
     }
     metadata = {
         "expression_names": json.dumps(face.expression_names),

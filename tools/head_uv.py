@@ -15,7 +15,7 @@ from scipy.sparse.linalg import factorized
 from ..head.model import REGIONS
 from .head_parts import eyeball_uv
 
-STEPS = 1200
+STEPS = 2000
 
 
 def edges_of(triangles: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ class _Metric:
         rest[:, 0, 0], rest[:, 0, 1], rest[:, 1, 1] = length, x, y
         rest *= size[:, None, None]
         self.area = np.linalg.det(rest) / 2
-        self.area[len(triangles) - loose :] *= 0.1
+        self.area[len(triangles) - loose :] *= 0.3
         self.area = self.area / self.area.sum()
         self.inverse = np.linalg.inv(rest)
 
