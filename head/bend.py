@@ -1,11 +1,12 @@
 """Bend the template head to a person by the dense points that detectors found in all photos. *Ours*.
 
 1. The fit of the 72 points (``landmarks/fit.py``) gives shape, and pose and expression of each photo.
-2. Each photo's points are taken back into the head frame: perspective undone, depth levelled with the template,
-   the photo's own expression taken off.
-3. Each point is averaged over photos with a 3 x 3 weight: precise across the line of sight, vague along it, so
-   that a profile corrects depth that a frontal photo only guesses; less where a photo sees a side at a grazing
-   angle; robustly. The template holds with a wide tolerance, more in depth where nothing else is known.
+2. Each photo's points are taken back into the head frame: perspective undone, depth levelled with the
+   template, the photo's own expression taken off.
+3. Each point is averaged over photos with a 3 x 3 weight: precise across the line of sight, vague along
+   it, so that a profile corrects depth that a frontal photo only guesses; less where a photo sees a side
+   at a grazing angle; robustly. The template holds with a wide tolerance, more in depth where nothing
+   else is known.
 4. Poses are refined on the person's own points, and 2 to 3 repeated.
 5. What the points ask for is spread smoothly over the whole head (``head/surface.py``).
 6. What is left in each photo is spread over its picture, for registration of its pixels (`in_photo`).
@@ -23,7 +24,7 @@ from ..landmarks import names
 from ..landmarks.camera import CAMERA_DISTANCE
 from ..landmarks.fit import FaceFit
 from .model import HeadModel
-from .surface import spread
+from .surface import points_of, spread
 
 ACROSS, ALONG = 0.018, 0.07
 """Expected error of a detected point across and along the line of sight, interocular distances."""
@@ -145,13 +146,13 @@ class _Photo:
         if len(points) in (468, 478):
             self.layout, points = "facemesh", points[:468]
         elif len(points) in (68, 72):
-            self.layout, points = "landmarks", points[:68]
+            self.layout, points = "68", points[:68]
         else:
             raise ValueError(
-                f"'{record.source}': {len(points)} face landmarks; 468 (Face Mesh) or 68 points are understood"
+                f"'{record.source}': {len(points)} face landmarks; 468 (Face Mesh) or 68 are understood"
             )
         self.points, self.model = points, model
-        self.places, self.shares = _layout(model, self.layout)
+        self.read = points_of(model, self.layout).read
         self.rotation, self.scale = fit.rotation.copy(), fit.scale
         self.translation = np.array(fit.translation, float)
         self.expression = fit.expression
@@ -163,10 +164,6 @@ class _Photo:
         error = ACROSS**2 + (PIXEL_NOISE / self.scale) ** 2
         wander = model.facemesh_spread if self.layout == "facemesh" else _wander()
         self.error = np.sqrt(error + (wander - wander.min()) ** 2)
-
-    def read(self, geometry: np.ndarray) -> np.ndarray:
-        """(P, D) values at this layout's points of values (G, D)."""
-        return (geometry[self.places] * self.shares[..., None]).sum(1)
 
     def in_head(self, expected: np.ndarray) -> np.ndarray:
         """(P, 3) detected points in the head frame; `expected` (P, 3) levels the depth."""
@@ -231,12 +228,6 @@ def _wander() -> np.ndarray:
     result = np.zeros(68)
     result[list(names.JAW)] = 0.08
     return result
-
-
-def _layout(model: HeadModel, layout: str) -> tuple[np.ndarray, np.ndarray]:
-    if layout == "facemesh":
-        return model.facemesh_vertices, model.facemesh_weights
-    return model.landmark_vertices[:68], model.landmark_weights[:68]
 
 
 def _bounded(vectors: np.ndarray, limit: float) -> np.ndarray:
@@ -311,9 +302,7 @@ def _average_offset(model: HeadModel, fits: Sequence[FaceFit]) -> np.ndarray:
     certainty = np.full(names.POINT_COUNT, 1 / 0.03**2)
     certainty[list(names.JAW)] *= 0.1
     use = np.setdiff1d(np.arange(names.POINT_COUNT), [names.RIGHT_PUPIL, names.LEFT_PUPIL])
-    return spread(
-        model, model.landmark_vertices[use], model.landmark_weights[use], offset[use], certainty[use]
-    )
+    return spread(model, points_of(model, "70"), offset[use], certainty[use])
 
 
 def _bend_once(
@@ -325,9 +314,12 @@ def _bend_once(
     normals: np.ndarray,
 ) -> np.ndarray:
     """(G, 3) displacement from the template that all photos' points ask for, spread over the head."""
-    places, weights, asked, certainty = [], [], [], []
-    for layout in sorted({photo.layout for photo in photos}):
-        group = [(photo, share) for photo, share in zip(photos, shares, strict=True) if photo.layout == layout]
+    asked, certainty = [], []
+    layouts = sorted({photo.layout for photo in photos})
+    for layout in layouts:
+        group = [
+            (photo, share) for photo, share in zip(photos, shares, strict=True) if photo.layout == layout
+        ]
         first = group[0][0]
         expected, held = first.read(person), first.read(template)
         matrix = np.broadcast_to(np.eye(3) / TEMPLATE**2, (len(held), 3, 3)).copy()
@@ -342,17 +334,9 @@ def _bend_once(
             for (photo, _), points in zip(group, found, strict=True):
                 left = ((points - held - shift) @ photo.rotation.T)[:, :2]
                 photo.trust = 1 / (1 + (np.linalg.norm(left, axis=1) / (2.5 * ACROSS)) ** 2)
-        places.append(np.pad(first.places, ((0, 0), (0, 4 - first.places.shape[1]))))
-        weights.append(np.pad(first.shares, ((0, 0), (0, 4 - first.shares.shape[1]))))
         asked.append(_bounded(shift, FARTHEST))
         certainty.append(np.trace(matrix, axis1=1, axis2=2) / 3)
-    return spread(
-        model,
-        np.concatenate(places),
-        np.concatenate(weights),
-        np.concatenate(asked),
-        np.concatenate(certainty),
-    )
+    return spread(model, points_of(model, *layouts), np.concatenate(asked), np.concatenate(certainty))
 
 
 def _register(
@@ -364,8 +348,7 @@ def _register(
     left = np.where(photo.known[:, None], left, 0.0) / photo.scale
     field = spread(
         model,
-        photo.places,
-        photo.shares,
+        points_of(model, photo.layout),
         _bounded(left, _FARTHEST_IN_PHOTO),
         visible / photo.error**2,
         stiffness=_REGISTER_STIFFNESS,

