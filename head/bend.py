@@ -224,7 +224,7 @@ def _turn(vector: np.ndarray) -> np.ndarray:
 
 
 def _wander() -> np.ndarray:
-    """(68,) how much a point of the 68 slides over the skin from picture to picture: the jaw's contour does."""
+    """(68,) how much each of the 68 points slides over the skin from picture to picture: the jaw does."""
     result = np.zeros(68)
     result[list(names.JAW)] = 0.08
     return result
