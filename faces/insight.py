@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..boundary import text
+from ..boundary.files import stamp
 from ..boundary.licences import FileLicence
 from .analyzer import DetectedFace
 from .files import PERSON_MASK, locate
@@ -115,8 +116,12 @@ class InsightFaceAnalyzer:
         tasks = {"detection": "a detector", "recognition": "a recognizer", "landmark_3d_68": "3D landmarks"}
         lacking = [label for task, label in tasks.items() if task not in self._app.models]
         if lacking:
-            names = ", ".join(sorted(p.name for p in place.glob("*.onnx")))
-            raise ValueError(f"the pack {name} in {place} lacks {' and '.join(lacking)} (it has {names})")
+            names = text.printable(", ".join(sorted(p.name for p in place.glob("*.onnx"))), 60)
+            where = text.printable(place, 100)
+            raise ValueError(
+                f"the pack {text.name(name)} in {where} lacks {' and '.join(lacking)} (it has {names})"
+            )
+        self._shown = text.name(name)
         self.recognizer = name
         self.licence = known.licence
         self.commercial_use = known.commercial_use
@@ -124,9 +129,9 @@ class InsightFaceAnalyzer:
         self.provider = provider_note(provider, running_provider(self._app.models["recognition"].session))
         mask = locate([PERSON_MASK], model_folders)
         self._mask = LiteModel(mask[PERSON_MASK]) if mask else None
-        stamp = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(place.glob("*.onnx"))]
-        text = repr(("v1", name, stamp, self._mask is not None))
-        self.fingerprint = f"{name}-" + hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        versions = [stamp(path) for path in sorted(place.glob("*.onnx"))]
+        key = repr(("v2", name, versions, self._mask is not None)).encode(errors="replace")
+        self.fingerprint = f"{name}-" + hashlib.blake2b(key, digest_size=8).hexdigest()
 
     def analyze(self, image: np.ndarray, name: str) -> list[DetectedFace]:
         """Find all faces of a (H, W, 3) uint8 RGB picture, largest first."""
@@ -134,7 +139,7 @@ class InsightFaceAnalyzer:
         if min(image.shape[:2]) < 8:
             return []
         faces = []
-        for found in self._app.get(np.ascontiguousarray(image[..., ::-1])):
+        for found in self._find(image):
             landmarks = np.asarray(found["landmark_3d_68"], np.float32).copy()
             # The pack's z grows towards the viewer, as ours does, and starts anywhere.
             landmarks[:, 2] -= landmarks[:, 2].mean()
@@ -150,6 +155,15 @@ class InsightFaceAnalyzer:
                 )
             )
         return sorted(faces, key=lambda face: (-face.size, *face.box.tolist()))
+
+    def _find(self, image: np.ndarray) -> list[Any]:
+        try:
+            return list(self._app.get(np.ascontiguousarray(image[..., ::-1])))
+        except Exception as error:  # whatever the package raises on models of another kind
+            raise ValueError(
+                f"the InsightFace pack {self._shown} cannot read a picture ({text.reason(error)}); "
+                "unpack the pack again, or choose the open analyzer"
+            ) from None
 
     def embed(self, image: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
         """Embed the face with these (5, 2) keypoints; returns (512,) float32 of unit length."""
@@ -177,25 +191,27 @@ def _open(place: Path, providers: list[str]) -> Any:
             "this analyzer",
             f'--no-deps insightface && "{sys.executable}" -m pip install scikit-image',
         ) from None
+    shown = text.printable(place, 120)
     # Given the folder itself, the package loads what is there and never downloads. It prints while it loads.
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             app = FaceAnalysis(name=str(place), root=str(place.parent), providers=providers)
         except AssertionError:
-            raise ValueError(f"the pack in {place} has no face detector (a SCRFD .onnx file)") from None
+            raise ValueError(f"the pack in {shown} has no face detector (a SCRFD .onnx file)") from None
         except Exception as error:
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"the pack in {place} cannot be opened: {line}") from None
-        app.prepare(ctx_id=0, det_size=_DETECTION_SIZE)
+            raise ValueError(f"the pack in {shown} cannot be opened: {text.reason(error)}") from None
+        try:
+            app.prepare(ctx_id=0, det_size=_DETECTION_SIZE)
+        except Exception as error:  # whatever the package raises on models of another kind
+            raise ValueError(f"the pack in {shown} cannot be used: {text.reason(error)}") from None
     return app
 
 
 def _missing_pack(name: str, known: Pack, folders: Sequence[Path]) -> str:
-    target = (folders[0] if folders else Path("models/insightface")) / "models" / name
-    looked = ", ".join(str(folder) for folder in folders) or "no folder"
-    there = ", ".join(sorted(find_packs(folders))) or "none"
+    target = (folders[0] if folders else Path("models/insightface")) / "models" / text.name(name)
+    there = text.printable(", ".join(sorted(find_packs(folders))) or "none", 60)
     source = f" It comes from {known.source} ({known.licence})." if known.source else ""
     return (
-        f"the InsightFace pack {name} is not there. Looked in: {looked} (packs found: {there})."
-        f"{source} Unpack its .onnx files into {target}, or choose the open analyzer"
+        f"the InsightFace pack {text.name(name)} is not there (packs found: {there}).{source} "
+        f"Unpack its .onnx files into {text.printable(target, 100)}, or choose the open analyzer"
     )

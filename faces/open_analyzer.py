@@ -46,6 +46,8 @@ class OpenAnalyzer:
     ------
     MissingModelFileError
         A file is in none of the folders.
+    WrongModelFileError
+        A file is damaged, or another version than the pinned one.
     MissingPackageError
         onnxruntime, onnx or ai-edge-litert is not installed.
     """
@@ -63,10 +65,8 @@ class OpenAnalyzer:
         self._mesh = LiteModel(paths[FACE_MESH])
         self._segmentation = LiteModel(paths[PERSON_MASK])
         self.provider = provider_note(provider, running_provider(self._recognizer))
-        # Size and time tell the pinned files from others without hashing 12 MB at every start.
-        stats = [(file.name, paths[file].stat()) for file in MODEL_FILES]
-        stamp = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-        self.fingerprint = "open-" + hashlib.blake2b(repr(("v1", stamp)).encode(), digest_size=8).hexdigest()
+        pinned = repr(("v2", [file.sha256 for file in MODEL_FILES]))
+        self.fingerprint = "open-" + hashlib.blake2b(pinned.encode(), digest_size=8).hexdigest()
 
     def analyze(self, image: np.ndarray, name: str) -> list[DetectedFace]:
         """Find all faces of a (H, W, 3) uint8 RGB picture, largest first."""

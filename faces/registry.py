@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..boundary.files import stamp
 from .analyzer import FaceAnalyzer
 from .face_alignment_points import FaceAlignmentPoints
 from .files import MODEL_FILES, locate
@@ -54,8 +55,11 @@ def load_analyzer(
     MissingModelFileError, MissingPackageError, ValueError
         As the analyzer's own class says.
     """
-    key = (name, provider, _stamps(name, model_folders, insight_folders))
+    key = (name, provider, versions(name, model_folders, insight_folders))
     with _lock:
+        # What was made of files that are no longer there is not kept.
+        for old in [old for old in _loaded if old[:2] == key[:2] and old[2] != key[2]]:
+            del _loaded[old]
         if key not in _loaded:
             if name == OPEN:
                 _loaded[key] = OpenAnalyzer(model_folders, provider)
@@ -69,15 +73,15 @@ def load_analyzer(
         return _loaded[(*key, landmarks)]
 
 
-def _stamps(
+def versions(
     name: str, model_folders: Sequence[Path], insight_folders: Sequence[Path]
-) -> tuple[tuple[str, int, int], ...]:
+) -> tuple[tuple[object, ...], ...]:
     """Tell the analyzer's files from others: a file that is new or replaced means loading again."""
     paths = list(locate(MODEL_FILES, model_folders).values())
     pack = find_packs(insight_folders).get(name)
     if pack is not None:
         paths += sorted(pack.glob("*.onnx"))
-    return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+    return tuple(stamp(path) for path in paths)
 
 
 def other_recognizer(recognizer: str, insight_folders: Sequence[Path]) -> str:

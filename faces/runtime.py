@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..boundary import text
+from .files import read_pinned
+
 PROVIDERS = {
     "CPU": "CPUExecutionProvider",
     "CUDA": "CUDAExecutionProvider",
@@ -85,11 +88,11 @@ def onnx_session(model: Path | bytes, providers: list[str], threads: int = 1) ->
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     source = model if isinstance(model, bytes) else str(model)
+    shown = "an unpacked model" if isinstance(model, bytes) else text.name(model.name)
     try:
         return runtime.InferenceSession(source, options, providers=providers)
-    except Exception as error:
-        name = "model" if isinstance(model, bytes) else model.name
-        raise ValueError(f"{name} cannot be opened as an ONNX model: {_first_line(error)}") from None
+    except Exception as error:  # whatever ONNX Runtime raises
+        raise ValueError(f"{shown} cannot be opened as an ONNX model: {text.reason(error)}") from None
 
 
 def unpacked_onnx(path: Path) -> bytes:
@@ -112,11 +115,15 @@ def unpacked_onnx(path: Path) -> bytes:
     except ImportError:
         raise missing_package("onnx", "the open face analyzer") from None
     try:
-        model = onnx.load(str(path))
-    except Exception:
+        return _with_plain_weights(onnx.load(str(path)), numpy_helper)
+    except Exception:  # whatever protobuf, onnx and numpy raise on contents that make no sense
         raise ValueError(
-            f"{path} is damaged; delete it and run install.py in the pack's folder, which fetches it again"
+            f"{text.name(path.name)} in {text.printable(path.parent, 120)} is damaged; delete it and run "
+            "install.py in the pack's folder, which fetches it again"
         ) from None
+
+
+def _with_plain_weights(model: Any, numpy_helper: Any) -> bytes:
     graph = model.graph
     stored = {item.name: item for item in graph.initializer}
     nodes = []
@@ -164,19 +171,29 @@ def running_provider(session: Any) -> str:
 
 
 class LiteModel:
-    """A TensorFlow Lite model with one image input, run by LiteRT on one CPU thread."""
+    """A TensorFlow Lite model with one image input, run by LiteRT on one CPU thread.
+
+    Raises
+    ------
+    WrongModelFileError
+        The file is none of the pinned ones.
+    MissingPackageError
+        ai-edge-litert is not installed.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError:
             raise missing_package("ai-edge-litert", "the open face analyzer") from None
+        # Only what is known to be whole: LiteRT ends the process on some damaged files.
+        self._data = read_pinned(path)
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=1)
+            self._interpreter = Interpreter(model_content=self._data, num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ValueError(
-                f"{path.name} cannot be opened as a LiteRT model: {_first_line(error)}"
+                f"{path.name} cannot be opened as a LiteRT model: {text.reason(error)}"
             ) from None
         # An interpreter holds its inputs: one caller at a time.
         self._lock = threading.Lock()
@@ -201,7 +218,3 @@ def _onnxruntime() -> Any:
     except ImportError:
         raise missing_package("onnxruntime", "face analysis") from None
     return onnxruntime
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..boundary.licences import FileLicence
+from ..boundary.pickles import BadPickleError, read_weights
+from ..boundary.tensors import BadTensorFileError, read_tensors
+from ..boundary.text import name, printable
 from .checkpoint import CheckpointError, assign, save
 from .config import SIZE_EMBEDDINGS, HiFiNetConfig
 from .hifi_net import HiFiNet
@@ -159,16 +161,17 @@ def convert_instantid(
     trunk = _read_controlnet(controlnet)
     projection, attention = _read_adapter(adapter)
     config = instantid_config(trunk, projection, controlnet.name, adapter.name)
-    if not extra_layers:
-        config = replace(config, detail_channels=0, texture_size=0)
+    plain = replace(config, detail_channels=0, texture_size=0)
     state = {f"hifi_net.{k}": v for k, v in trunk.items()}
     state |= {f"refiner.image_proj.{k}": v for k, v in projection.items()}
     state |= {f"identity_attention.{k}": v for k, v in attention.items()}
+    # Every name and shape is checked against the networks before anything is made or written.
+    assign(HiFiPortrait(plain, device="meta"), state, f"{controlnet.name} and {adapter.name}")
     if extra_layers:
         fresh = build(config, seed=seed).state_dict()
         state = {k: v for k, v in fresh.items() if _is_extra(k)} | state
-    # Every name and shape is checked against the networks before anything is written.
-    assign(HiFiPortrait(config, device="meta"), state, f"{controlnet.name} and {adapter.name}")
+    else:
+        config = plain
     provenance = {
         "title": "InstantID (warm start)",
         "converted_from": ["IdentityNet", "ip-adapter"],
@@ -195,66 +198,88 @@ def instantid_config(
     controlnet, adapter
         Names of the files, for messages.
     """
-    base = HiFiNetConfig.sdxl()
+    not_a_controlnet = CheckpointError(
+        f"{name(controlnet)}: not an SDXL ControlNet in diffusers' format; use InstantID's "
+        "ControlNetModel/diffusion_pytorch_model.safetensors"
+    )
+    not_an_adapter = CheckpointError(
+        f"{name(adapter)}: its image projection is not InstantID's; use InstantID's ip-adapter.bin"
+    )
+    # IndexError: a weight with fewer axes than it has in any model; ZeroDivisionError: one without numbers.
+    wrong = (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError)
     try:
-        levels = 1 + max(int(m[1]) for k in trunk if (m := re.match(r"down_blocks\.(\d+)\.", k)))
-        resnets = _count(trunk, "down_blocks.0.resnets")
-        hints = [len(trunk["controlnet_cond_embedding.conv_in.weight"])]
-        number = 1
-        while (key := f"controlnet_cond_embedding.blocks.{number}.weight") in trunk:
-            hints.append(len(trunk[key]))
-            number += 2
-        widths = tuple(len(trunk[f"down_blocks.{i}.resnets.0.conv1.weight"]) for i in range(levels))
-        vector = trunk["add_embedding.linear_1.weight"].shape[1]
-        context = trunk["mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"].shape[1]
-    except (KeyError, ValueError):
-        raise CheckpointError(
-            f"{controlnet}: not an SDXL ControlNet in diffusers' format; use InstantID's "
-            "ControlNetModel/diffusion_pytorch_model.safetensors"
-        ) from None
+        sizes = _trunk_sizes(trunk)
+    except wrong:
+        raise not_a_controlnet from None
     try:
-        queries, dim = projection["latents"].shape[1:]
-        inner = len(projection["layers.0.0.to_q.weight"])
-        resampler: dict[str, Any] = {
-            "embedding_dim": projection["proj_in.weight"].shape[1],
-            "identity_tokens": queries,
-            "resampler_dim": dim,
-            "resampler_depth": _count(projection, "layers"),
-            "resampler_heads": max(1, inner // base.resampler_head_channels),
-            "resampler_head_channels": min(inner, base.resampler_head_channels),
-            "resampler_ff_mult": len(projection["layers.0.1.1.weight"]) // dim,
-        }
-    except (KeyError, ValueError):
+        resampler, made = _resampler_sizes(projection)
+    except wrong:
+        raise not_an_adapter from None
+    if sizes["context_dim"] != made:
         raise CheckpointError(
-            f"{adapter}: its image projection is not InstantID's; use InstantID's ip-adapter.bin"
-        ) from None
-    if context != projection["proj_out.weight"].shape[0]:
-        raise CheckpointError(
-            f"{controlnet} reads tokens of {context} numbers, {adapter} makes "
-            f"{len(projection['proj_out.weight'])}; use two files of one InstantID release"
+            f"{name(controlnet)} reads tokens of {sizes['context_dim']} numbers, "
+            f"{name(adapter)} makes {made}; use two files of one InstantID release"
         )
-    return replace(
-        base,
-        latent_channels=trunk["conv_in.weight"].shape[1],
-        hint_widths=tuple(hints),
-        block_out_channels=widths,
-        layers_per_block=resnets,
-        transformer_depth=tuple(
+    try:
+        return replace(HiFiNetConfig.sdxl(), **sizes, **resampler)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{name(controlnet)} and {name(adapter)}: {error}; use InstantID's files"
+        ) from None
+
+
+def _trunk_sizes(trunk: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Sizes of IdentityNet; KeyError, ValueError and IndexError where the weights are another network's."""
+    base = HiFiNetConfig.sdxl()
+    levels = _count(trunk, "down_blocks")
+    hints = [len(trunk["controlnet_cond_embedding.conv_in.weight"])]
+    number = 1
+    while (key := f"controlnet_cond_embedding.blocks.{number}.weight") in trunk:
+        hints.append(len(trunk[key]))
+        number += 2
+    widths = tuple(len(trunk[f"down_blocks.{i}.resnets.0.conv1.weight"]) for i in range(levels))
+    vector = trunk["add_embedding.linear_1.weight"].shape[1]
+    return {
+        "latent_channels": trunk["conv_in.weight"].shape[1],
+        "hint_widths": tuple(hints),
+        "block_out_channels": widths,
+        "layers_per_block": _count(trunk, "down_blocks.0.resnets"),
+        "transformer_depth": tuple(
             _count(trunk, f"down_blocks.{i}.attentions.0.transformer_blocks") for i in range(levels)
         ),
-        mid_depth=_count(trunk, "mid_block.attentions.0.transformer_blocks"),
+        "mid_depth": _count(trunk, "mid_block.attentions.0.transformer_blocks"),
         # Smaller models than SDXL cannot have its 64 channels a head; the files do not tell.
-        head_channels=base.head_channels if all(w % 64 == 0 for w in widths) else min(widths),
-        context_dim=context,
-        pooled_dim=vector - SIZE_EMBEDDINGS * base.size_embedding_dim,
-        fusion_levels=(True,) * levels,
-        **resampler,
-    )
+        "head_channels": base.head_channels if all(w % 64 == 0 for w in widths) else min(widths),
+        "context_dim": trunk["mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"].shape[1],
+        "pooled_dim": vector - SIZE_EMBEDDINGS * base.size_embedding_dim,
+        "fusion_levels": (True,) * levels,
+    }
+
+
+def _resampler_sizes(projection: Mapping[str, Tensor]) -> tuple[dict[str, Any], int]:
+    """Sizes of the image projection, and the width of its tokens; errors as `_trunk_sizes`."""
+    base = HiFiNetConfig.sdxl()
+    queries, dim = projection["latents"].shape[1:]
+    inner = len(projection["layers.0.0.to_q.weight"])
+    sizes = {
+        "embedding_dim": projection["proj_in.weight"].shape[1],
+        "identity_tokens": queries,
+        "resampler_dim": dim,
+        "resampler_depth": _count(projection, "layers"),
+        "resampler_heads": max(1, inner // base.resampler_head_channels),
+        "resampler_head_channels": min(inner, base.resampler_head_channels),
+        "resampler_ff_mult": len(projection["layers.0.1.1.weight"]) // dim,
+    }
+    return sizes, projection["proj_out.weight"].shape[0]
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    numbers = {int(k[len(prefix) + 1 :].split(".")[0]) for k in state if k.startswith(f"{prefix}.")}
-    return 1 + max(numbers, default=-1)
+    """How many parts have a number below a prefix; ValueError where numbers are left out."""
+    start = len(prefix) + 1
+    numbers = {int(k[start:].split(".")[0]) for k in state if k.startswith(f"{prefix}.")}
+    if numbers and max(numbers) != len(numbers) - 1:
+        raise ValueError(f"{prefix} is numbered with gaps")
+    return len(numbers)
 
 
 def _is_extra(key: str) -> bool:
@@ -263,41 +288,26 @@ def _is_extra(key: str) -> bool:
 
 
 def _read_controlnet(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise CheckpointError(f"{path.name}: there is no such file (looked for {path})")
+    _check_there(path)
     try:
-        with safe_open(str(path), "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        return read_tensors(path)[1]
+    except BadTensorFileError as error:
         raise CheckpointError(
-            f"{path.name}: damaged or not a safetensors file ({reason}). Get InstantID's "
+            f"{name(path.name)}: damaged or not a safetensors file ({error}). Get InstantID's "
             "ControlNetModel/diffusion_pytorch_model.safetensors again."
         ) from None
 
 
 def _read_adapter(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return image projection and attention matrices."""
-    remedy = "Get InstantID's ip-adapter.bin again."
-    if not path.is_file():
-        raise CheckpointError(f"{path.name}: there is no such file (looked for {path})")
+    _check_there(path)
     try:
-        # weights_only: tensors and plain containers; anything that could run code is refused.
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise CheckpointError(
-            f"{path.name}: damaged, or more than plain weights ({reason}). {remedy}"
-        ) from None
-    parts = []
-    for part in ("image_proj", "ip_adapter"):
-        weights = state.get(part) if isinstance(state, dict) else None
-        if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
-            raise CheckpointError(f"{path.name}: has no {part}; not InstantID's adapter. {remedy}")
-        parts.append(dict(weights))
-    return parts[0], parts[1]
+        projection, attention = read_weights(path, ("image_proj", "ip_adapter"))
+    except BadPickleError as error:
+        raise CheckpointError(f"{name(path.name)}: {error}. Get InstantID's ip-adapter.bin again.") from None
+    return projection, attention
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{name(path.name)}: there is no such file (looked for {printable(path, 160)})")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import faces, head, head_guidance, hifi_net, identity, landmarks, tiny
+from ..boundary.files import remove_debris
+from . import faces, head, head_guidance, hifi_net, identity, landmarks, paths, tiny
 from .aliases import add_search_aliases
 from .guard import guarded
 
@@ -13,7 +14,11 @@ class HiFiPortraitExtension(ComfyExtension):
     """All nodes of the pack, by family."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """Return every node class, in the order of the data flow."""
+        """Return every node class, in the order of the data flow; the host calls this once, at start."""
+        # What a ComfyUI that was killed while writing left in the pack's own folders goes first.
+        for folder in paths.model_folders():
+            remove_debris(folder)
+            remove_debris(folder / identity.FOLDER)
         nodes = [
             *faces.NODES,
             *identity.NODES,

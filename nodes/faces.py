@@ -19,7 +19,7 @@ from ..faces.contact_sheet import contact_sheet
 from ..faces.pictures import NamedImage, Picture, UnreadableImage, read_folder, to_rgb8
 from ..faces.records import ReferenceFaces as References
 from ..faces.references import DISAGREE, MAX_REFERENCES, ReferenceOptions, load_references
-from ..faces.registry import LANDMARK_SOURCES, OPEN, analyzer_names, load_analyzer, other_recognizer
+from ..faces.registry import LANDMARK_SOURCES, OPEN, analyzer_names, load_analyzer, other_recognizer, versions
 from ..faces.runtime import PROVIDER_CHOICES
 from ..faces.select import PICKS
 from ..identity.compare import compare
@@ -88,6 +88,12 @@ class LoadFaceAnalyzer(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, analyzer: str | None = None, **kwargs: Any) -> str:
+        """Run again when a model file changed; the host gives None for a linked input."""
+        folders = [*paths.model_folders(), files.user_folder()]
+        return repr(versions(analyzer or OPEN, folders, paths.folders_of("insightface")))
 
     @classmethod
     def execute(
@@ -353,7 +359,7 @@ def named_images(
 
 def _download_missing(needed: Sequence[files.ModelFile], folders: Sequence[Path]) -> None:
     there = files.locate(needed, folders)
-    missing = [file for file in needed if file not in there]
+    missing = [file for file in needed if file not in there or not files.is_pinned(there[file], file)]
     if missing:
         bar = ProgressBar(sum(file.size for file in missing))
         files.fetch_from_upstream(missing, folders[0], lambda done, total: bar.update_absolute(done, total))

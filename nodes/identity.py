@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,21 @@ import torch
 from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
+from ..boundary.files import stamp
+from ..boundary.text import echoed, printable
 from ..identity import store
 from ..identity.identity import Identity as IdentityData
 from ..identity.refine import refine_faces
 from . import paths
 from .types import CATEGORY, HiFiNet, Identity, ReferenceFaces
 
-_FOLDER = "identities"
+FOLDER = "identities"
+"""Below a folder of models."""
 _NONE_SAVED = "none saved"
 
 
 def _folders() -> list[Path]:
-    return [folder / _FOLDER for folder in paths.model_folders()]
+    return [folder / FOLDER for folder in paths.model_folders()]
 
 
 def _saved() -> dict[str, Path]:
@@ -30,6 +34,18 @@ def _saved() -> dict[str, Path]:
         for name in store.list_identities(folder):
             found.setdefault(name, folder / f"{name}{store.SUFFIX}")
     return found
+
+
+_kept: dict[tuple[str | None, bool], tuple[Path, object]] = {}
+_lost: Counter[tuple[str | None, bool]] = Counter()
+"""By name and overwrite: the file that was saved last, and how often such files have gone since."""
+
+
+def _version(path: Path) -> object:
+    try:
+        return stamp(path)
+    except OSError:
+        return None
 
 
 def _clip_encoder(clip_vision: Any) -> Any:
@@ -43,6 +59,11 @@ def _clip_encoder(clip_vision: Any) -> Any:
         return hidden
 
     return encode
+
+
+def _missing(name: str) -> str:
+    place = printable(_folders()[0], 120)
+    return f"there is no identity {echoed(name)} in {place}; save it with Save Identity, or choose another"
 
 
 def _output(identity: IdentityData) -> io.NodeOutput:
@@ -154,9 +175,23 @@ class SaveIdentity(io.ComfyNode):
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, name: str | None = None, overwrite: bool = True, **kwargs: Any) -> str:
+        """Run again when the file that was saved is no longer there, or another.
+
+        The host would else take the result from its cache and report success without a file. It must not
+        change otherwise: all that follows would run again.
+        """
+        key = (name, overwrite)
+        if key in _kept and _version(_kept[key][0]) != _kept[key][1]:
+            del _kept[key]
+            _lost[key] += 1
+        return str(_lost[key])
+
+    @classmethod
     def execute(cls, identity: IdentityData, name: str, overwrite: bool) -> io.NodeOutput:
         """Save into the preferred folder."""
         path = store.save_identity(identity, _folders()[0], name, overwrite)
+        _kept[name, overwrite] = (path, _version(path))
         return io.NodeOutput(identity, path.stem, ui=ui.PreviewText(f"saved as {path.stem}"))
 
 
@@ -187,23 +222,21 @@ class LoadIdentity(io.ComfyNode):
         if name is None or name in _saved():
             return True
         if name == _NONE_SAVED:
-            return f"no identity in {_folders()[0]}; save one with Save Identity"
-        return (
-            f"there is no identity '{name}' in {_folders()[0]}; save it with Save Identity, or choose another"
-        )
+            return f"no identity in {printable(_folders()[0], 120)}; save one with Save Identity"
+        return _missing(name)
 
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
         """Run again when the file changed."""
         path = _saved().get(name)
-        return "" if path is None else f"{path}:{path.stat().st_mtime_ns}"
+        return "" if path is None else repr(_version(path))
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
         """Load by name."""
         path = _saved().get(name)
         if path is None:
-            raise ValueError(f"there is no identity '{name}' in {_folders()[0]}; save it with Save Identity")
+            raise ValueError(_missing(name))
         return _output(store.load_identity(path))
 
 

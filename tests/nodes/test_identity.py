@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hifi_portrait.identity.store import load_identity
 from hifi_portrait.models import HiFiNetConfig, build, checkpoint
 
-from harness.host import HostError
+from harness.host import HostError, running_host
 
 pytestmark = pytest.mark.host
 
@@ -66,6 +69,42 @@ def test_refine_save_load(host, refined):
     again = load_identity(folder / "Test of nodes (copy).safetensors")
     assert again.tokens.equal(first.tokens)
     assert again.fingerprint == first.fingerprint
+
+
+def test_a_saved_file_that_was_deleted_is_saved_again(host, refined):
+    graph = {**refined, "5": save("4", "Test of nodes (gone)")}
+    path = host.base / "models" / "hifi_portrait" / "identities" / "Test of nodes (gone).safetensors"
+    host.run(graph)
+    written = path.stat().st_mtime_ns
+    host.run(graph)
+    assert path.stat().st_mtime_ns == written, "nothing changed: the host's cache answers"
+    for spoil in (path.unlink, lambda: path.write_bytes(b"another")):
+        spoil()
+        host.run(graph)
+        assert load_identity(path).recognizer == "sface"
+
+
+def test_a_new_one_is_numbered_once(host, refined):
+    folder = host.base / "models" / "hifi_portrait" / "identities"
+    for _ in range(3):
+        host.run({**refined, "5": save("4", "Test of nodes (new)", overwrite=False)})
+    assert len(list(folder.glob("Test of nodes (new)*"))) == 1
+
+
+def test_debris_goes_when_the_host_starts(face_models, tmp_path):
+    folder = tmp_path / "models" / "hifi_portrait" / "identities"
+    folder.mkdir(parents=True)
+    script = (
+        "import os, sys; from pathlib import Path; from hifi_portrait.boundary.files import written\n"
+        "with written(Path(sys.argv[1]) / 'a.safetensors') as part:\n"
+        "    part.write_bytes(bytes(1000)); os._exit(9)"
+    )
+    for place in (folder, folder.parent):
+        subprocess.run([sys.executable, "-c", script, str(place)], check=False)
+    assert len(list(folder.parent.rglob(".hifi-portrait-*"))) >= 2
+    with running_host(tmp_path):
+        pass
+    assert not list(folder.parent.rglob(".hifi-portrait-*"))
 
 
 def test_names_and_missing_identities_are_refused_before_anything_runs(host, refined):
