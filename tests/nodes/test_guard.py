@@ -99,7 +99,7 @@ def test_the_tiny_model_is_loaded_from_the_pack_alone(host, tmp_path, name):
 def test_a_copy_of_the_tiny_model_elsewhere_is_not_opened(host, tmp_path):
     import_host()
     from hifi_portrait.nodes.tiny import LoadTinyPortraitModel
-    from hifi_portrait.tiny import model as tiny
+    from hifi_portrait.tiny.base_file import ASSETS
 
     elsewhere = tmp_path / "base.safetensors"
     elsewhere.write_bytes((ASSETS / "base.safetensors").read_bytes())
