@@ -32,7 +32,8 @@ from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.landmarks.names import eyes_midpoint, interocular_distance
 from hifi_portrait.tools.distil_face import EMBEDDING, People, align
 from hifi_portrait.training.data.synthetic.dataset import face_parameters
-from hifi_portrait.training.data.synthetic.mesh import HeadMesh, find_data
+from hifi_portrait.training.data.synthetic.makehuman import find_data
+from hifi_portrait.training.data.synthetic.mesh import HeadMesh
 from hifi_portrait.training.data.synthetic.people import Person, draw_person
 from hifi_portrait.training.data.synthetic.render import render
 from hifi_portrait.training.data.synthetic.scenes import Scene, draw_scene

@@ -26,6 +26,7 @@ from safetensors import safe_open
 
 from ..landmarks import names
 from ..landmarks.model import DATA_FILE, FaceModel, pack
+from ..training.data.synthetic.makehuman import read_vertices
 
 CANONICAL_SHA256 = "8bac80443397e113f41a8b565ea72c59390bc031d9defab289dba7bc0c54e618"
 
@@ -37,9 +38,7 @@ def canonical_points(path: Path) -> np.ndarray:
         raise ValueError(
             f"{path} is not the canonical face model this calibration was made for (sha256 differs)"
         )
-    vertices = np.array(
-        [line.split()[1:4] for line in data.decode().splitlines() if line.startswith("v ")], float
-    )
+    vertices = read_vertices(data.decode())
     points = vertices[np.minimum(names.FACEMESH_INDEX, len(vertices) - 1)]
     points[names.RIGHT_PUPIL] = points[list(names.RIGHT_EYE)].mean(0)
     points[names.LEFT_PUPIL] = points[list(names.LEFT_EYE)].mean(0)

@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..boundary.files import written
 from ..faces.analyzer import FaceAnalyzer
 from ..faces.files import default_folder, user_folder
 from ..faces.pictures import read_image
@@ -144,9 +145,8 @@ def main(argv: list[str] | None = None) -> int:
     text = json.dumps({**result, "files": files}, indent=2, sort_keys=True)
     print(text)
     if args.out:
-        temporary = args.out.with_name(f"{args.out.name}.tmp")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(args.out)
+        with written(args.out) as part:
+            part.write_text(text + "\n", encoding="utf-8")
     return 0
 
 

@@ -17,7 +17,6 @@ orientation of the base mesh (which looks straight ahead).
 from __future__ import annotations
 
 import argparse
-import gzip
 import itertools
 import json
 import sys
@@ -28,40 +27,30 @@ import numpy as np
 
 from ..landmarks import names
 from ..landmarks.model import DATA_FILE, pack
+from ..training.data.synthetic.makehuman import (
+    ANCESTRIES,
+    LOCAL_FOLDERS,
+    UNIVERSAL,
+    read_target,
+    read_vertices,
+)
 from ..training.data.synthetic.mesh import EMBEDDING
 
 IDENTITY_COMPONENTS = 48
 PEOPLE, HELD_OUT = 4000, 400
-UNIVERSAL = (
-    ("female", "male"),
-    ("baby", "child", "young", "old"),
-    ("minmuscle", "averagemuscle", "maxmuscle"),
-    ("minweight", "averageweight", "maxweight"),
-)
-ANCESTRIES = ("african", "asian", "caucasian")
-LOCAL_FOLDERS = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "nose", "asym")
 OPPOSITES = (
     ("decr", "incr"), ("down", "up"), ("in", "out"), ("backward", "forward"),
     ("concave", "convex"), ("compress", "uncompress"),
 )  # fmt: skip
 
 
-def read_vertices(path: Path) -> np.ndarray:
-    """(V, 3) float64 vertices of a Wavefront file."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return np.array([line.split()[1:4] for line in lines if line.startswith("v ")], float)
-
-
-def read_target(path: Path, embedding: tuple[np.ndarray, np.ndarray], count: int) -> np.ndarray:
+def target_at_landmarks(path: Path, embedding: tuple[np.ndarray, np.ndarray], count: int) -> np.ndarray:
     """(72, 3) displacement of a MakeHuman target at the landmarks."""
-    data = path.read_bytes()
-    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-    full = np.zeros((count, 3))
-    for line in text.splitlines():
-        if line.strip() and not line.startswith("#"):
-            index, *offset = line.split()
-            full[int(index)] = [float(value) for value in offset[:3]]
-    return at_landmarks(full, embedding)
+    return at_landmarks(read_target(path, count, np.float64), embedding)
+
+
+def _base_vertices(data: Path) -> np.ndarray:
+    return read_vertices((data / "mpfb2" / "3dobjs" / "base.obj").read_text(encoding="utf-8"))
 
 
 def at_landmarks(vertices: np.ndarray, embedding: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -75,11 +64,11 @@ class People:
 
     def __init__(self, data: Path, embedding: tuple[np.ndarray, np.ndarray]):
         targets = data / "mpfb2" / "targets"
-        base = read_vertices(data / "mpfb2" / "3dobjs" / "base.obj")
+        base = _base_vertices(data)
         self.base = at_landmarks(base, embedding)
 
         def macro(name: str) -> np.ndarray:
-            return read_target(targets / "macrodetails" / f"{name}.target.gz", embedding, len(base))
+            return target_at_landmarks(targets / "macrodetails" / f"{name}.target.gz", embedding, len(base))
 
         self.universal = np.array(
             [macro("universal-" + "-".join(key)) for key in itertools.product(*UNIVERSAL)]
@@ -96,7 +85,7 @@ class People:
                 if not any(word in key for word in ("breast", "trunk", "head-trans")) and not key.startswith(
                     "measure"
                 ):
-                    local[key] = read_target(path, embedding, len(base))
+                    local[key] = target_at_landmarks(path, embedding, len(base))
         self.local_names, self.local = list(local), np.array(list(local.values()))
         self.pairs, self.singles, self.asymmetries = self._sort_targets()
 
@@ -226,10 +215,10 @@ def distil(data: Path, seed: int = 1) -> tuple[dict[str, np.ndarray], dict[str, 
     explained = 1 - (left**2).sum() / (held**2).sum()
 
     folder = data / "faceunits01" / "targets" / "faceunits"
-    base_count = len(read_vertices(data / "mpfb2" / "3dobjs" / "base.obj"))
+    base_count = len(_base_vertices(data))
     _, mesh_unit = eye_frame(people.base)
     files = sorted(folder.glob("*.target"))
-    expression = np.array([read_target(path, embedding, base_count) for path in files]) / mesh_unit
+    expression = np.array([target_at_landmarks(path, embedding, base_count) for path in files]) / mesh_unit
     expression_names = [path.name[: -len(".target")] for path in files]
 
     opened = mean + 0.25 * expression[expression_names.index("jawOpen")]

@@ -29,9 +29,9 @@ from scipy.spatial.distance import cdist
 from ..head import model as head_model
 from ..landmarks import names
 from ..landmarks.model import FaceModel
-from ..training.data.synthetic.mesh import read_target
+from ..training.data.synthetic.makehuman import ANCESTRIES, UNIVERSAL, read_target
 from . import head_parts, head_uv
-from .distil_face import ANCESTRIES, EMBEDDING, UNIVERSAL, People
+from .distil_face import EMBEDDING, People
 
 PEOPLE = 4000
 FACEMESH = Path(__file__).parent / "calibration" / "facemesh468.npz"
@@ -53,10 +53,9 @@ class Targets:
 
     def __init__(self, data: Path, base: head_parts.Base, rows: sparse.csr_matrix, people: People):
         self.rows, count = rows, len(base.points)
-        everything = np.arange(count)
 
         def read(path: Path) -> np.ndarray:
-            return rows @ read_target(path, count, everything).astype(np.float64)
+            return rows @ read_target(path, count).astype(np.float64)
 
         self.base = rows @ base.points.astype(np.float64)
         targets = data / "mpfb2" / "targets"

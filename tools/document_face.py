@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..boundary.files import written
 from ..landmarks import names
 from ..landmarks.camera import CAMERA_DISTANCE
 from ..landmarks.model import OBSERVABLE, FaceModel
@@ -91,7 +92,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=PAGE, help="Markdown file to write")
     args = parser.parse_args(argv)
-    args.out.write_text(page(), encoding="utf-8")
+    with written(args.out) as part:
+        part.write_text(page(), encoding="utf-8")
     print(args.out)
     return 0
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from ..training.data.synthetic.mesh import read_object
+from ..training.data.synthetic.makehuman import read_object
 
 RINGS, SEGMENTS = 12, 28
 """Of an eyeball: rings from the pupil to the equator and beyond, vertices of each."""

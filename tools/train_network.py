@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from ..boundary.files import written
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
@@ -55,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         from ..training.networks.sface import SFace
 
         codec = refine_run(args.run, PreparedPeople.load(args.data), SFace(args.sface))
-        save_file({k: v.contiguous() for k, v in codec.state_dict().items()}, args.out)
+        with written(args.out) as part:
+            save_file({k: v.contiguous() for k, v in codec.state_dict().items()}, part)
     return 0
 
 

