@@ -233,6 +233,63 @@ def scenes() -> dict[str, dict[str, Any]]:
             "faces": [{**head, "x": 106, "y": 40, "size": 300, "values": {"smile": 0.25}}],
             "texts": _label("Keep an identity"),
         },
+        "workflows/photos-to-any-pose.jpg": {
+            **square,
+            "tint": BLUE,
+            "shapes": [
+                *[
+                    {"x": 26 + 96 * i, "y": 26 + 8 * (i % 2), "w": 84, "h": 104, "r": 6, "fill": "#ffffff22"}
+                    for i in range(5)
+                ],
+                {"path": "M256 146 v34 m-14 -14 l14 14 l14 -14", **arrow},
+            ],
+            "faces": [
+                {
+                    **head,
+                    "x": 26 + 96 * i,
+                    "y": 34 + 8 * (i % 2),
+                    "size": 84,
+                    "values": {"yaw": yaw, "smile": smile},
+                }
+                for i, (yaw, smile) in enumerate(((-12, 0.2), (4, 0), (25, 0.4), (-30, 0), (8, 0.7)))
+            ]
+            + [
+                {**head, "x": 2 + 162 * i, "y": 200 + 14 * abs(i - 1), "size": 184, "values": values}
+                for i, values in enumerate(
+                    ({"yaw": -40}, {"smile": 0.6, "mouth_open": 0.1}, {"yaw": 40, "pitch": 6})
+                )
+            ],
+            "texts": _label("Photos to any pose"),
+        },
+        "workflows/sdxl-head-guided.jpg": {
+            **square,
+            "tint": AMBER,
+            "shapes": [
+                {"path": "M236 200 h40 m-14 -14 l14 14 l-14 14", **arrow},
+                {"x": 276, "y": 50, "w": 220, "h": 320, "r": 14, "fill": "#ffffff18", "stroke": "#ffffff60"},
+            ],
+            "faces": [
+                {**head, "x": 6, "y": 90, "size": 230, "values": {"yaw": 20, "smile": 0.4}},
+                {
+                    **head,
+                    "x": 276,
+                    "y": 95,
+                    "size": 220,
+                    "style": "half",
+                    "values": {"yaw": 20, "smile": 0.4},
+                },
+            ],
+            "texts": _label("SDXL, guided by the head"),
+        },
+        "workflows/skin-detail.jpg": {
+            **square,
+            "tint": GREEN,
+            "shapes": [
+                {"path": "M316 120 a92 92 0 1 0 0.1 0 z M382 278 l52 58", "stroke": "#ffffffc0", "line": 7}
+            ],
+            "faces": [{**head, "x": 16, "y": -6, "size": 460, "values": {"yaw": -18, "smile": 0.2}}],
+            "texts": _label("The person's own skin"),
+        },
         "assets/icon.png": {
             "width": 400,
             "height": 400,

@@ -13,169 +13,19 @@ from typing import Any
 from harness import ROOT
 
 from .graph import Graph
+from .template_parts import (
+    FULL,
+    PERSON,
+    PHOTOS,
+    TINY_FILES,
+    TINY_LOOK,
+    TINY_PLACE,
+    Portrait,
+)
+from .templates_head import photos_to_any_pose, sdxl_head_guided, skin_detail
+from .templates_sdxl import sdxl_warm_start, two_people_with_masks
 
 FOLDER = ROOT / "workflows"
-PERSON = "person"
-PROMPT = "blue background, red shirt, soft light from the left"
-TINY = "tiny (shipped)"
-
-TINY_FILES = """
-**Files:** everything for this graph comes with the pack. The face models (12 MB) are fetched on the first run,
-because *Load Face Analyzer* stands at `missing_files: automatic`; set it to `ask` to fetch them yourself.
-"""
-PHOTOS = """
-**Photos:** make a folder `person` in ComfyUI's `input` folder and put one to six photos of **one** person into
-it. Three or four different ones are better than one.
-"""
-SDXL_FILES = """
-**Files**
-
-| file | goes into |
-|---|---|
-| an SDXL checkpoint, for example `sd_xl_base_1.0.safetensors` | `models/checkpoints` |
-| InstantID's `ip-adapter.bin` | `models/instantid` |
-| InstantID's `ControlNetModel/diffusion_pytorch_model.safetensors` | `models/controlnet/instantid` |
-| InsightFace's pack `antelopev2` (five .onnx files) | `models/insightface/models/antelopev2` |
-
-InstantID's two files are converted once, at the first run. `antelopev2` is licensed for non-commercial research.
-"""
-TINY_LOOK = """
-The tiny model draws 128 x 128 pictures in a synthetic look, in seconds on any machine. For real pictures use the
-same nodes with SDXL: see the template *sdxl-warm-start*.
-"""
-FULL: dict[str, Any] = {"identity_strength": 1.0, "landmark_strength": 1.0}
-"""The tiny model was trained with both at 1."""
-TINY_PLACE: dict[str, Any] = {"scale": 1.6, "position_y": -0.05}
-"""Where the tiny model's training pictures have their faces."""
-
-
-class Portrait:
-    """The part that all templates of one person share, laid out from left to right."""
-
-    def __init__(self, info: Mapping[str, Any], size: int = 128) -> None:
-        self.g = Graph(info)
-        self.size = size
-
-    def analyzer(self, pos: tuple[int, int] = (0, 0), **values: Any) -> int:
-        """Add Load Face Analyzer."""
-        return self.g.add(
-            "HiFiPortraitLoadFaceAnalyzer", pos, (300, 150), **{"missing_files": "automatic", **values}
-        )
-
-    def references(
-        self, analyzer: int, pos: tuple[int, int] = (0, 200), folder: str = PERSON, **values: Any
-    ) -> int:
-        """Add Load Reference Faces on a folder."""
-        node = self.g.add("HiFiPortraitLoadReferenceFaces", pos, (300, 520), folder=folder, **values)
-        self.g.link(analyzer, "analyzer", node, "analyzer")
-        return node
-
-    def network(self, pos: tuple[int, int] = (360, 0), checkpoint: str = TINY) -> int:
-        """Add Load HiFi-Net."""
-        return self.g.add("HiFiPortraitLoadHiFiNet", pos, (280, 60), checkpoint=checkpoint)
-
-    def identity(self, faces: int, network: int, pos: tuple[int, int] = (360, 120)) -> int:
-        """Add Refine Faces."""
-        node = self.g.add("HiFiPortraitRefineFaces", pos, (280, 140))
-        self.g.link(faces, "faces", node, "faces")
-        self.g.link(network, "hifi_net", node, "hifi_net")
-        return node
-
-    def landmarks(self, identity: int | None, pos: tuple[int, int] = (700, 0), **values: Any) -> int:
-        """Add Generate Landmarks."""
-        node = self.g.add(
-            "HiFiPortraitGenerateLandmarks",
-            pos,
-            (400, 1010),
-            **{"width": self.size, "height": self.size, **values},
-        )
-        if identity is not None:
-            self.g.link(identity, "identity", node, "identity")
-        return node
-
-    def tiny(self, pos: tuple[int, int] = (360, 320)) -> tuple[int, int, int]:
-        """Add the tiny model and its prompts; returns model, positive, negative."""
-        model = self.g.add("HiFiPortraitLoadTinyPortraitModel", pos, (280, 140))
-        x, y = pos
-        positive = self.g.add("CLIPTextEncode", (x, y + 190), (280, 120), title="Prompt", text=PROMPT)
-        negative = self.g.add("CLIPTextEncode", (x, y + 360), (280, 90), title="Negative prompt")
-        self.g.link(model, "clip", positive, "clip")
-        self.g.link(model, "clip", negative, "clip")
-        return model, positive, negative
-
-    def apply(
-        self,
-        model: int,
-        network: int,
-        identity: int,
-        landmarks: int | None,
-        pos: tuple[int, int] = (1160, 0),
-        **values: Any,
-    ) -> int:
-        """Add Apply HiFi-Net."""
-        node = self.g.add("HiFiPortraitApplyHiFiNet", pos, (320, 420), **values)
-        self.g.link(model, "model" if "model" in self._outputs(model) else "MODEL", node, "model")
-        self.g.link(network, "hifi_net", node, "hifi_net")
-        self.g.link(identity, "identity", node, "identity")
-        if landmarks is not None:
-            self.g.link(landmarks, "landmarks", node, "landmarks")
-        return node
-
-    def sample(
-        self,
-        model: int,
-        positive: int,
-        negative: int,
-        vae: int,
-        pos: tuple[int, int] = (1160, 470),
-        *,
-        batch: int = 1,
-        latent: int | None = None,
-        **values: Any,
-    ) -> int:
-        """Add latent, KSampler and VAE Decode; returns the decoder."""
-        x, y = pos
-        if latent is None:
-            latent = self.g.add(
-                "EmptyLatentImage",
-                (x, y + 330),
-                (320, 110),
-                width=self.size,
-                height=self.size,
-                batch_size=batch,
-            )
-        settings = {"seed": 20, "steps": 8, "cfg": 2.5, "sampler_name": "euler", "scheduler": "normal"}
-        sampler = self.g.add("KSampler", (x, y), (320, 270), **{**settings, **values})
-        self.g.link(model, "model", sampler, "model")
-        self.g.link(positive, "CONDITIONING", sampler, "positive")
-        self.g.link(negative, "CONDITIONING", sampler, "negative")
-        self.g.link(latent, "LATENT", sampler, "latent_image")
-        decode = self.g.add("VAEDecode", (x + 380, y), (200, 50))
-        self.g.link(sampler, "LATENT", decode, "samples")
-        self.g.link(vae, "vae" if "vae" in self._outputs(vae) else "VAE", decode, "vae")
-        return decode
-
-    def save_image(
-        self, image: int, pos: tuple[int, int], prefix: str, size: tuple[int, int] = (340, 400)
-    ) -> int:
-        """Add Save Image."""
-        node = self.g.add("SaveImage", pos, size, filename_prefix=prefix)
-        output = next(name for name in self._outputs(image) if name.lower() in ("image", "images", "drawing"))
-        self.g.link(image, output, node, "images")
-        return node
-
-    def compare(
-        self, analyzer: int, faces: int, image: int, pos: tuple[int, int], output: str = "IMAGE"
-    ) -> int:
-        """Add Compare Faces."""
-        node = self.g.add("HiFiPortraitCompareFaces", pos, (380, 480))
-        self.g.link(image, output, node, "images")
-        self.g.link(faces, "faces", node, "faces")
-        self.g.link(analyzer, "analyzer", node, "analyzer")
-        return node
-
-    def _outputs(self, node: int) -> list[str]:
-        return [output["name"] for output in self.g.node(node)["outputs"]]
 
 
 def first_portrait(info: Mapping[str, Any]) -> Graph:
@@ -211,73 +61,6 @@ expression below the face, and run again.
     p.g.group("3  Pose and expression", (680, -60, 440, 1140), "#a1309b")
     p.g.group("4  Portrait", (1140, -60, 760, 1080), "#3f9e5a")
     p.g.group("5  How alike", (1920, -60, 420, 560), "#b58b2a")
-    return p.g
-
-
-def _sdxl(p: Portrait, pos: tuple[int, int], prompt: str) -> tuple[int, int, int]:
-    """Add an SDXL checkpoint and its prompts."""
-    x, y = pos
-    model = p.g.add("CheckpointLoaderSimple", pos, (280, 100), ckpt_name="sd_xl_base_1.0.safetensors")
-    positive = p.g.add("CLIPTextEncode", (x, y + 150), (280, 140), title="Prompt", text=prompt)
-    negative = p.g.add(
-        "CLIPTextEncode",
-        (x, y + 340),
-        (280, 110),
-        title="Negative prompt",
-        text="low quality, blurry, deformed, watermark",
-    )
-    p.g.link(model, "CLIP", positive, "clip")
-    p.g.link(model, "CLIP", negative, "clip")
-    return model, positive, negative
-
-
-def sdxl_warm_start(info: Mapping[str, Any]) -> Graph:
-    """Build SDXL with HiFi-Net started from InstantID's published weights."""
-    p = Portrait(info)
-    p.g.note(
-        (-420, 0),
-        (360, 760),
-        f"""
-# SDXL portrait
-{PHOTOS}{SDXL_FILES}
-HiFi-Net starts from InstantID's weights here: with one photo it draws what InstantID draws; with several, their
-likeness is combined by quality, and pose and expression come from *Generate Landmarks* instead of a photo.
-
-| what you see | what to do |
-|---|---|
-| burned, too much contrast | `cfg` 4 to 5, or `identity_strength` 0.6 |
-| prompt ignored | `identity_strength` 0.6, `start_percent` 0.1 |
-| pose not followed | `landmark_strength` 1.0 |
-| not alike | more and sharper photos; look at the bars of *Load Reference Faces* |
-""",
-    )
-    analyzer = p.analyzer(analyzer="antelopev2", missing_files="ask")
-    faces = p.references(analyzer)
-    network = p.network(checkpoint="InstantID (warm start)")
-    identity = p.identity(faces, network)
-    landmarks = p.landmarks(identity, width=832, height=1216, style="kps5", yaw=15, smile=0.3)
-    model, positive, negative = _sdxl(
-        p, (360, 320), "studio portrait photo, soft window light, 85 mm, detailed skin, linen shirt"
-    )
-    applied = p.apply(model, network, identity, landmarks, unconditional="zero identity")
-    latent = p.g.add("EmptyLatentImage", (1160, 800), (320, 110), width=832, height=1216)
-    decode = p.sample(
-        applied,
-        positive,
-        negative,
-        model,
-        latent=latent,
-        steps=30,
-        cfg=5.0,
-        sampler_name="dpmpp_2m",
-        scheduler="karras",
-    )
-    p.save_image(decode, (1540, 570), "hifi_portrait/sdxl", (340, 520))
-    p.compare(analyzer, faces, decode, (1940, 0))
-    p.g.group("1  Photos of one person", (-20, -60, 340, 800))
-    p.g.group("2  Who, and with what", (340, -60, 320, 880))
-    p.g.group("3  Pose and expression", (680, -60, 440, 1140), "#a1309b")
-    p.g.group("4  Portrait", (1140, -60, 760, 1180), "#3f9e5a")
     return p.g
 
 
@@ -394,80 +177,6 @@ the first run the face above the sliders shows photo and sliders together.
     return p.g
 
 
-def two_people_with_masks(info: Mapping[str, Any]) -> Graph:
-    """Build one SDXL picture of two people, each with mask, identity and landmarks of their own."""
-    p = Portrait(info)
-    width, height = 1216, 832
-    p.g.note(
-        (-420, 0),
-        (360, 760),
-        f"""
-# Two people
-
-Two chained *Apply HiFi-Net*, one per person, each with its own photos, landmarks and mask. The masks are the left
-and the right half, softened by `mask_feather`; paint your own with *Load Image (as Mask)* or the mask editor.
-*Preview People* shows who is where before you spend time on sampling.
-
-**Photos:** folders `person` and `person2` in ComfyUI's `input` folder, one person in each.
-{SDXL_FILES}
-""",
-    )
-    analyzer = p.analyzer(analyzer="antelopev2", missing_files="ask")
-    network = p.network((0, 200), checkpoint="InstantID (warm start)")
-    model, positive, negative = _sdxl(
-        p, (0, 310), "photo of two friends side by side, park, evening light, upper bodies"
-    )
-    empty = p.g.add("SolidMask", (0, 820), (280, 110), value=0.0, width=width, height=height)
-    half = p.g.add("SolidMask", (0, 980), (280, 110), value=1.0, width=width // 2, height=height)
-    applied = model
-    for number, (folder, x, turn) in enumerate((("person", -0.5, 15), ("person2", 0.5, -15))):
-        y = number * 1240
-        faces = p.references(analyzer, (360, y), folder=folder)
-        identity = p.identity(faces, network, (700, y))
-        mask = p.g.add(
-            "MaskComposite",
-            (700, y + 200),
-            (280, 130),
-            title=f"Where person {number + 1} is",
-            x=number * width // 2,
-            operation="add",
-        )
-        p.g.link(empty, "MASK", mask, "destination")
-        p.g.link(half, "MASK", mask, "source")
-        landmarks = p.landmarks(
-            identity, (1040, y), width=width, height=height, style="kps5", position_x=x, yaw=turn, smile=0.3
-        )
-        applied = p.apply(
-            applied,
-            network,
-            identity,
-            landmarks,
-            (1500, y),
-            mask_feather=64,
-            unconditional="zero identity",
-            name=f"person {number + 1}",
-        )
-        p.g.link(mask, "MASK", applied, "mask")
-        p.g.group(f"Person {number + 1}", (340, y - 60, 1500, 1200), "#3f789e" if number == 0 else "#a1309b")
-    people = p.g.add("HiFiPortraitPreviewPeople", (1880, 0), (380, 420), width=width, height=height)
-    p.g.link(applied, "model", people, "model")
-    latent = p.g.add("EmptyLatentImage", (1880, 820), (320, 110), width=width, height=height)
-    decode = p.sample(
-        applied,
-        positive,
-        negative,
-        model,
-        (1880, 490),
-        latent=latent,
-        steps=30,
-        cfg=5.0,
-        sampler_name="dpmpp_2m",
-        scheduler="karras",
-    )
-    p.save_image(decode, (2260, 600), "hifi_portrait/two_people", (420, 360))
-    return p.g
-
-
 def video_with_one_identity(info: Mapping[str, Any]) -> Graph:
     """Build a short video that moves one person by the face of another."""
     p = Portrait(info)
@@ -566,6 +275,9 @@ TEMPLATES: dict[str, Callable[[Mapping[str, Any]], Graph]] = {
     "two-people-with-masks": two_people_with_masks,
     "video-with-one-identity": video_with_one_identity,
     "save-and-reuse-identity": save_and_reuse_identity,
+    "photos-to-any-pose": photos_to_any_pose,
+    "sdxl-head-guided": sdxl_head_guided,
+    "skin-detail": skin_detail,
 }
 
 

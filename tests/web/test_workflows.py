@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from authoring.templates import TEMPLATES
 from harness import ROOT
@@ -15,7 +15,6 @@ pytestmark = pytest.mark.host
 
 FOLDER = ROOT / "workflows"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
-NEED_SDXL = {"sdxl-warm-start", "two-people-with-masks"}
 FILES_OF_THE_ARTIST = {"ckpt_name", "checkpoint", "image", "file", "name"}
 """Choices whose files the artist brings: not in the lists of a bare host."""
 
@@ -127,6 +126,27 @@ def test_video_with_one_identity(person_host, photos, tmp_path):
     (video,) = done.images(ids(prompt, "SaveVideo")[0])
     with av.open(str(video)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 4
+
+
+def test_photos_to_any_pose(person_host):
+    prompt = quick(prompt_of(person_host, "photos-to-any-pose"))
+    done = person_host.run(prompt, timeout=240)
+    pictures = sorted((pixels(done.images(saver)[0]) for saver in ids(prompt, "SaveImage")), key=len)
+    assert [picture.shape for picture in pictures] == [(128, 128, 3), (768, 768, 3)]
+    assert pictures[1][250:500, 250:500].std() > 20
+    for kind in ("FuseHead", "RenderHead", "GenerateLandmarks"):
+        assert done.images(ids(prompt, f"HiFiPortrait{kind}")[0]), f"no preview in {kind}"
+
+
+def test_skin_detail(person_host, photos):
+    picture = Image.open(photos["obama2"]).convert("RGB")
+    picture.filter(ImageFilter.GaussianBlur(2)).save(person_host.base / "input" / "portrait.png")
+    prompt = prompt_of(person_host, "skin-detail")
+    (path,) = person_host.run(prompt, timeout=240).images(ids(prompt, "SaveImage")[0])
+    soft, detailed = pixels(person_host.base / "input" / "portrait.png"), pixels(path)
+    assert detailed.shape == soft.shape
+    changed = (detailed != soft).any(-1)
+    assert 0.02 < changed.mean() < 0.6, "the face, and nothing beside the head"
 
 
 def test_save_and_reuse_identity(person_host, face_models):
