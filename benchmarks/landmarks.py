@@ -26,7 +26,8 @@ from hifi_portrait.landmarks import names
 from hifi_portrait.landmarks.camera import project, rotation
 from hifi_portrait.landmarks.canonical import canonical_map
 from hifi_portrait.landmarks.draw import draw
-from hifi_portrait.landmarks.fit import FaceFit, fit_face, fit_faces
+from hifi_portrait.landmarks.fit import fit_face, fit_faces
+from hifi_portrait.landmarks.fit_result import FaceFit
 from hifi_portrait.landmarks.generate import generate
 from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.landmarks.names import eyes_midpoint, interocular_distance

@@ -14,7 +14,8 @@ from torch import Tensor
 from ..boundary.licences import merged
 from ..faces.records import FaceRecord, ReferenceFaces
 from ..landmarks.canonical import crop_canonical_map, moved
-from ..landmarks.fit import FaceFit, fit_faces
+from ..landmarks.fit import fit_faces
+from ..landmarks.fit_result import FaceFit
 from ..landmarks.head import HeadSurface
 from ..landmarks.model import FaceModel
 from ..models.config import HiFiNetConfig

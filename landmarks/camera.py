@@ -31,7 +31,8 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     rz = np.array([[cr, -sr, 0.0], [sr, cr, 0.0], [0.0, 0.0, 1.0]])
     rx = np.array([[1.0, 0.0, 0.0], [0.0, cp, -sp], [0.0, sp, cp]])
     ry = np.array([[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]])
-    return rz @ rx @ ry
+    matrix: np.ndarray = rz @ rx @ ry
+    return matrix
 
 
 def angles(matrix: np.ndarray) -> tuple[float, float, float]:

@@ -41,7 +41,7 @@ class FaceLandmarks3D:
     height: int
     notes: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check shapes and values; raises ValueError."""
         if self.points.ndim != 3 or self.points.shape[1:] != (POINT_COUNT, 3) or not len(self.points):
             raise ValueError(

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from . import camera
-from .fit import FaceFit, fit_face, fit_faces
+from .fit import fit_face, fit_faces
+from .fit_result import FaceFit
 from .generate import generate, placement
 from .landmarks import FaceLandmarks3D
 from .model import FaceModel
@@ -218,7 +219,8 @@ def target_from_landmarks(landmarks: FaceLandmarks3D, model: FaceModel) -> Targe
 
 def _nearest_rotation(matrix: np.ndarray) -> np.ndarray:
     u, _, vt = np.linalg.svd(matrix)
-    return u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    rotation: np.ndarray = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    return rotation
 
 
 def _axis_angle(matrix: np.ndarray) -> tuple[np.ndarray, float]:
@@ -238,4 +240,5 @@ def _axis_angle(matrix: np.ndarray) -> tuple[np.ndarray, float]:
 def _turn(axis: np.ndarray, angle: float) -> np.ndarray:
     x, y, z = axis
     k = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
+    rotation: np.ndarray = np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
+    return rotation

@@ -56,7 +56,8 @@ def visible_points(points: np.ndarray, model: FaceModel, tolerance: float = 0.06
         opening = _side(above - points[list(lower), :2].mean(0), along)
         over_lid = _side(points[pupil, :2] - above, along)
         seen[pupil] &= opening > 0.02 * unit and over_lid < 0.04 * unit
-    return seen
+    visible: np.ndarray = seen
+    return visible
 
 
 def _side(vector: np.ndarray, along: np.ndarray) -> float:

@@ -214,7 +214,7 @@ class HiFiNetConfig:
         The drawing's encoder brings pictures to the size of the latents, so its depth tells; `patching.apply`
         compares it with what the host's latent format says. Nothing else in the project states the factor.
         """
-        return 2 ** (len(self.hint_widths) - 1)
+        return 1 << (len(self.hint_widths) - 1)
 
     @property
     def coordinate_dim(self) -> int:

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .layers import Layers, attend
+from .layers import Layer, Layers, attend, split_heads
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class FusionKeys:
     """``(B, 1 + M)``."""
 
 
-class FusionAttention(nn.Module):
+class FusionAttention(Layer):
     """Attention of ``dim``-wide pixels to detail tokens, by content and by UV coordinates.
 
     A null token, whose value is zero, takes the attention of pixels that no token suits: background stays as
@@ -62,16 +62,13 @@ class FusionAttention(nn.Module):
     def reset_own(self, generator: torch.Generator) -> None:
         """Fill the UV parts and the null token's key."""
         weight = self.uv_query.weight
-        assert isinstance(weight, Tensor)
         dim, features = weight.shape
         head = dim // self.heads
         # The logit of equal coordinates is then about 6 above that of distant ones.
         deviation = math.sqrt(6.0 * math.sqrt(head) / (head * features / 2))
         start = torch.randn(dim, features, generator=generator) * deviation
         weight.copy_(start)
-        key_weight = self.uv_key.weight
-        assert isinstance(key_weight, Tensor)
-        key_weight.copy_(start)
+        self.uv_key.weight.copy_(start)
         self.null_key.zero_()
 
     def prepare(
@@ -106,7 +103,7 @@ class FusionAttention(nn.Module):
 
     def attention_map(self, x: Tensor, prepared: FusionKeys) -> Tensor:
         """Return the attention weights, mean over heads: ``(B, L, 1 + M)``; for pictures and tests."""
-        q = (self.to_q(self.norm(x)) + prepared.queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        k = prepared.keys.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        q = split_heads(self.to_q(self.norm(x)) + prepared.queries, self.heads)
+        k = split_heads(prepared.keys, self.heads)
         logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + prepared.bias[:, None, None]
         return logits.softmax(-1).mean(1)

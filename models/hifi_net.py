@@ -16,6 +16,7 @@ from .fusion import FusionAttention, FusionKeys
 from .layers import (
     Attention,
     FeedForward,
+    Layer,
     Layers,
     ResnetBlock,
     TimeEmbedding,
@@ -47,7 +48,7 @@ class Prepared:
     """The same of the detail tokens; None where a block has no fusion or there are no tokens."""
 
 
-class TransformerBlock(nn.Module):
+class TransformerBlock(Layer):
     """SDXL's transformer block, with fusion attention between cross-attention and feed-forward.
 
     Parameters
@@ -81,7 +82,7 @@ class TransformerBlock(nn.Module):
         return x + self.ff(self.norm3(x))
 
 
-class Transformer(nn.Module):
+class Transformer(Layer):
     """Transformer blocks on a feature map, ``(B, dim, h, w)`` to the same; diffusers' parameter names."""
 
     def __init__(self, dim: int, depth: int, fusion: bool, config: HiFiNetConfig, layers: Layers) -> None:
@@ -99,10 +100,10 @@ class Transformer(nn.Module):
         y = self.proj_in(self.norm(x).flatten(2).transpose(1, 2))
         for block, keys in zip(self.transformer_blocks, blocks, strict=True):
             y = block(y, *keys, scale)
-        return x + self.proj_out(y).transpose(1, 2).unflatten(2, (height, width))
+        return x + self.proj_out(y).transpose(1, 2).reshape(len(x), -1, height, width)
 
 
-class Downsampler(nn.Module):
+class Downsampler(Layer):
     """Halves a feature map: ``(B, C, h, w)`` to ``(B, C, ceil(h / 2), ceil(w / 2))``."""
 
     def __init__(self, channels: int, layers: Layers) -> None:
@@ -162,7 +163,7 @@ class DownBlock(nn.Module):
         return x, skips
 
 
-class MidBlock(nn.Module):
+class MidBlock(Layer):
     """Residual block, transformer, residual block."""
 
     def __init__(self, config: HiFiNetConfig, layers: Layers) -> None:
@@ -179,10 +180,11 @@ class MidBlock(nn.Module):
         """Return a map of the same size; ``blocks`` has one entry for each transformer block."""
         x = self.resnets[0](x, time)
         x = self.attentions[0](x, blocks, scale)
-        return self.resnets[1](x, time)
+        out: Tensor = self.resnets[1](x, time)
+        return out
 
 
-class HintEncoder(nn.Module):
+class HintEncoder(Layer):
     """Encodes the landmark drawing, ``(B, 3, H, W)`` to ``(B, C0, h, w)``; names of ControlNet."""
 
     def __init__(self, config: HiFiNetConfig, layers: Layers) -> None:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+
+    class Layer(nn.Module):
+        """A module whose call gives one tensor; for the type checker alone."""
+
+        weight: Tensor
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            """Return what ``forward`` returns."""
+
+else:
+    Layer = nn.Module
 
 
 class Layers:
@@ -34,34 +47,34 @@ class Layers:
     def _where(self) -> dict[str, Any]:
         return {"dtype": self.dtype, "device": self.device}
 
-    def linear(self, inputs: int, outputs: int, bias: bool = True, zero: bool = False) -> nn.Module:
+    def linear(self, inputs: int, outputs: int, bias: bool = True, zero: bool = False) -> Layer:
         """Linear layer; ``zero``: starts at zero."""
         return self._mark(self.operations.Linear(inputs, outputs, bias=bias, **self._where), zero)
 
-    def conv(self, inputs: int, outputs: int, kernel: int, stride: int = 1, zero: bool = False) -> nn.Module:
+    def conv(self, inputs: int, outputs: int, kernel: int, stride: int = 1, zero: bool = False) -> Layer:
         """2D convolution that keeps the size (or divides it by ``stride``)."""
         made = self.operations.Conv2d(
             inputs, outputs, kernel, stride=stride, padding=kernel // 2, **self._where
         )
         return self._mark(made, zero)
 
-    def group_norm(self, groups: int, channels: int, eps: float = 1e-5) -> nn.Module:
+    def group_norm(self, groups: int, channels: int, eps: float = 1e-5) -> Layer:
         """Group normalisation with scale and shift."""
-        return self.operations.GroupNorm(groups, channels, eps=eps, **self._where)
+        return cast(Layer, self.operations.GroupNorm(groups, channels, eps=eps, **self._where))
 
-    def layer_norm(self, channels: int) -> nn.Module:
+    def layer_norm(self, channels: int) -> Layer:
         """Layer normalisation with scale and shift."""
-        return self.operations.LayerNorm(channels, **self._where)
+        return cast(Layer, self.operations.LayerNorm(channels, **self._where))
 
     def parameter(self, *shape: int) -> nn.Parameter:
         """Return a free parameter, not yet filled."""
         return nn.Parameter(torch.empty(*shape, **self._where))
 
     @staticmethod
-    def _mark(module: nn.Module, zero: bool) -> nn.Module:
+    def _mark(module: Any, zero: bool) -> Layer:
         if zero:
-            module.starts_at_zero = True  # type: ignore[assignment]
-        return module
+            module.starts_at_zero = True
+        return cast(Layer, module)
 
 
 def initialise(module: nn.Module, seed: int) -> None:
@@ -165,7 +178,7 @@ def shrink_coordinates(coords: Tensor, height: int, width: int) -> Tensor:
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """``(B, L, heads * d)`` to ``(B, heads, L, d)``."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x.reshape(*x.shape[:-1], heads, -1).transpose(1, 2)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
@@ -196,7 +209,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = No
     return out.transpose(1, 2).flatten(2)
 
 
-class Attention(nn.Module):
+class Attention(Layer):
     """Attention with diffusers' parameter names (``to_q``, ``to_k``, ``to_v``, ``to_out.0``).
 
     Parameters
@@ -221,10 +234,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, kv: tuple[Tensor, Tensor], bias: Tensor | None = None) -> Tensor:
         """Return ``(B, L, dim)`` for queries from ``x (B, L, dim)``; ``bias (B, M)`` as in `attend`."""
-        return self.to_out[0](attend(self.to_q(x), *kv, self.heads, bias))
+        out: Tensor = self.to_out[0](attend(self.to_q(x), *kv, self.heads, bias))
+        return out
 
 
-class GEGLU(nn.Module):
+class GEGLU(Layer):
     """Linear layer whose one half gates the other: ``(B, L, dim)`` to ``(B, L, inner)``."""
 
     def __init__(self, dim: int, inner: int, layers: Layers) -> None:
@@ -237,7 +251,7 @@ class GEGLU(nn.Module):
         return value * F.gelu(gate)
 
 
-class FeedForward(nn.Module):
+class FeedForward(Layer):
     """SDXL's feed-forward layer, ``(B, L, dim)`` to the same."""
 
     def __init__(self, dim: int, layers: Layers) -> None:
@@ -247,10 +261,11 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, L, dim)``."""
-        return self.net[2](self.net[0](x))
+        out: Tensor = self.net[2](self.net[0](x))
+        return out
 
 
-class ResnetBlock(nn.Module):
+class ResnetBlock(Layer):
     """Residual block of SDXL with diffusers' parameter names, ``(B, C, h, w)`` to ``(B, C', h, w)``."""
 
     def __init__(self, inputs: int, outputs: int, time_dim: int, groups: int, layers: Layers) -> None:
@@ -270,7 +285,7 @@ class ResnetBlock(nn.Module):
         return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
-class TimeEmbedding(nn.Module):
+class TimeEmbedding(Layer):
     """Two linear layers, ``(B, inputs)`` to ``(B, dim)``."""
 
     def __init__(self, inputs: int, dim: int, layers: Layers) -> None:

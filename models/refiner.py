@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import HiFiNetConfig
-from .layers import Attention, FeedForward, Layers, attend, coordinate_features, shrink_coordinates
+from .layers import Attention, FeedForward, Layer, Layers, attend, coordinate_features, shrink_coordinates
 from .texture import TextureFusion
 from .tokens import DetailTokens, FaceBatch
 
@@ -18,7 +18,7 @@ CLIP_TOKENS = 257
 """Hidden states of CLIP ViT-H/14 and ViT-L/14 at 224 px: the class token and 16 x 16 patches."""
 
 
-class PerceiverAttention(nn.Module):
+class PerceiverAttention(Layer):
     """Queries read an input and themselves: one attention of InstantID's image projection."""
 
     def __init__(self, dim: int, heads: int, head_channels: int, layers: Layers) -> None:
@@ -38,7 +38,7 @@ class PerceiverAttention(nn.Module):
         return self.to_out(attend(self.to_q(queries), k, v, self.heads))
 
 
-class ImageProjection(nn.Module):
+class ImageProjection(Layer):
     """Turns the fused face embedding into identity tokens; InstantID's ``image_proj``, names included.
 
     ``(B, E)`` to ``(B, K, context_dim)``.
@@ -116,7 +116,7 @@ class CropEncoder(nn.Module):
         return torch.cat(tokens, 1), torch.cat(positions, 1)
 
 
-class ReadBlock(nn.Module):
+class ReadBlock(Layer):
     """Tokens read other tokens, then pass a feed-forward layer; ``(B, L, dim)`` to the same."""
 
     def __init__(self, dim: int, head_channels: int, layers: Layers, feed_forward: bool = True) -> None:
@@ -192,16 +192,16 @@ class DetailReader(nn.Module):
         for block in self.read_face:
             queries = block(queries, torch.cat([tokens, whole], 1))
         per_face = queries.shape[1]
-        queries = queries.unflatten(0, (batch, count)).flatten(1, 2)
+        queries = queries.reshape(batch, -1, queries.shape[-1])
         person = self.person_queries.to(tokens).expand(batch, -1, -1)
         for block in self.read_faces:
             person = block(person, queries, bias.repeat_interleave(per_face, 1))
 
         per_face = tokens.shape[1]
-        tokens = tokens.unflatten(0, (batch, count)).flatten(1, 2)
+        tokens = tokens.reshape(batch, -1, tokens.shape[-1])
         for block in self.read_person:
             tokens = block(tokens, person)
-        positions = positions.unflatten(0, (batch, count)).flatten(1, 2)
+        positions = positions.reshape(batch, -1, positions.shape[-1])
         detail = DetailTokens(tokens, positions, bias.repeat_interleave(per_face, 1))
         return self.to_identity(person), detail
 

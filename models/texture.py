@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import HiFiNetConfig
-from .layers import Layers
+from .layers import Layer, Layers
 
 COLOURS = 3
 TEXTURE_CHANNELS = COLOURS + 1
@@ -64,7 +64,8 @@ class TextureFusion(nn.Module):
         mean = (share * colours).sum(1, keepdim=True) / total.clamp_min(_UNSEEN)
         deviation = (colours - mean) * visible
         x = torch.cat([colours * visible, visible, deviation, total.expand_as(visible)], 2)
-        logits = self._confidence_logits(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        logits = self._confidence_logits(x.flatten(0, 1))
+        logits = logits.reshape(*x.shape[:2], *logits.shape[1:])
         confidence = torch.sigmoid(logits) * visible
         weights = torch.log_softmax(
             logits + (visible + _UNSEEN).log() + bias.to(logits.dtype)[..., None, None, None], 1
@@ -83,7 +84,7 @@ class TextureFusion(nn.Module):
         )
 
 
-class _Residual(nn.Module):
+class _Residual(Layer):
     """Residual block, ``(B, C, h, w)`` to the same."""
 
     def __init__(self, channels: int, config: HiFiNetConfig, layers: Layers) -> None:

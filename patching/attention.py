@@ -22,8 +22,8 @@ class AddedCallback:
 
     def active(self, sigma: float) -> bool:
         """Return whether ``sigma`` lies within the callback's own range, if it has one."""
-        start = self.options.get("sigma_start", float("inf"))
-        return self.options.get("sigma_end", 0.0) <= sigma <= start
+        start, end = self.options.get("sigma_start", float("inf")), self.options.get("sigma_end", 0.0)
+        return bool(end <= sigma <= start)
 
 
 class IdentityAttention:
@@ -126,7 +126,7 @@ def host_attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any
     # Looked up at each call: packs exchange the function in the host's module.
     from comfy.ldm.modules import attention
 
-    return attention.optimized_attention(
+    out: Tensor = attention.optimized_attention(
         q,
         k,
         v,
@@ -134,6 +134,7 @@ def host_attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any
         attn_precision=extra_options.get("attn_precision"),
         transformer_options=extra_options,
     )
+    return out
 
 
 def _decoupled(q: Tensor, entry: LayerEntry, injection: Injection, extra_options: dict[str, Any]) -> Tensor:

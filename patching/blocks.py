@@ -91,7 +91,7 @@ def _attn2(block: Any) -> Iterator[tuple[int, Any]]:
                 yield depth, transformer.attn2
 
 
-def _spread(blocks: list[list], groups: int, first: int) -> list[int]:
+def _spread(blocks: list[list[tuple[int, Any]]], groups: int, first: int) -> list[int]:
     count = sum(1 for block in blocks if block)
     result, seen = [], 0
     for block in blocks:

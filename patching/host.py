@@ -129,5 +129,5 @@ def outside_of_compilation(function: F) -> F:
 
 @cache
 def _uncompiled(function: F) -> F:
-    disabled: F = torch.compiler.disable(function)
-    return disabled
+    disable: Callable[[F], F] = torch.compiler.disable
+    return disable(function)

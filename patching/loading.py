@@ -37,7 +37,8 @@ class HiFiNetPatcher:
     @property
     def network(self) -> HiFiPortrait:
         """The module, wherever the host keeps it at the moment."""
-        return self.patcher.model
+        network: HiFiPortrait = self.patcher.model
+        return network
 
     def load(self) -> HiFiPortrait:
         """Return the module after the host has put it on its device; for use outside of sampling."""

@@ -67,7 +67,7 @@ class OuterSample:
 
 
 def calc_cond_batch(
-    executor: Any, model: Any, conds: list, x_in: Tensor, timestep: Tensor, model_options: dict[str, Any]
+    executor: Any, model: Any, conds: list[Any], x_in: Tensor, timestep: Tensor, model_options: dict[str, Any]
 ) -> Any:
     """Note the latents, which lists of conditionings are positive, and the conditionings' areas."""
     state: RunState | None = model_options.get("transformer_options", {}).get(RUN_KEY)
@@ -81,7 +81,7 @@ def calc_cond_batch(
     return executor(model, conds, x_in, timestep, model_options)
 
 
-def _positives(conds: list, named: dict[str, list] | None) -> tuple[bool, ...]:
+def _positives(conds: list[Any], named: dict[str, list[Any]] | None) -> tuple[bool, ...]:
     """Return which lists of conditionings are positive.
 
     The host numbers them, but what a number means is up to the guider and to guidance nodes: perturbed

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from hifi_portrait.landmarks import names
 from hifi_portrait.landmarks.camera import project, rotation
-from hifi_portrait.landmarks.fit import fit_face, fit_faces, to_72
+from hifi_portrait.landmarks.fit import fit_face, fit_faces
+from hifi_portrait.landmarks.fit_layouts import to_72
 
 
 def distance(model, shape, other):
