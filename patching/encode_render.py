@@ -108,7 +108,8 @@ def _encode(vae: Any, picture: Tensor) -> Tensor:
             f"Guide with Head: this VAE gives no usable latents of a picture (shape "
             f"{tuple(latents.shape)}); connect the VAE of the MODEL's checkpoint"
         )
-    return latents
+    usable: Tensor = latents
+    return usable
 
 
 def _chroma_directions(vae: Any, picture: Tensor, trust: Tensor) -> Tensor:
@@ -121,7 +122,8 @@ def _chroma_directions(vae: Any, picture: Tensor, trust: Tensor) -> Tensor:
     for red, green, blue in ((0.0, -0.344, 1.772), (1.402, -0.714, 0.0)):
         shift = _CHROMA_STEP * torch.tensor((red, green, blue))[:, None, None]
         moved.append(((_encode(vae, muted + shift) - before)[0] * weight).sum((-2, -1)))
-    return torch.linalg.qr(torch.stack(moved, dim=1))[0]
+    directions: Tensor = torch.linalg.qr(torch.stack(moved, dim=1))[0]
+    return directions
 
 
 def fit_render(latents: Tensor, trust: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -155,9 +155,9 @@ class HeadGuide:
             )
         key = (self.uid, denoised.shape, denoised.device)
         aim = run.once(key, partial(self._aim, model, denoised))
-        drawn = frames.float() + aim.delta(frames.float(), gain, self.settings)
+        drawn: Tensor = frames.float() + aim.delta(frames.float(), gain, self.settings)
         if denoised.ndim == 5:
-            drawn = drawn.unflatten(0, (denoised.shape[0], denoised.shape[2])).movedim(1, 2)
+            drawn = drawn.reshape(denoised.shape[0], denoised.shape[2], *drawn.shape[1:]).movedim(1, 2)
         return drawn.to(denoised.dtype)
 
     def _schedule(self, percent_to_sigma: Callable[[float], float]) -> Schedule:
@@ -235,9 +235,10 @@ class _Aim:
 
 def _process_in(model: Any, latents: Tensor, video: bool) -> Tensor:
     """Return latents as the MODEL samples them; formats of video models want a dimension for time."""
-    return (
+    entered: Tensor = (
         model.process_latent_in(latents.unsqueeze(2))[:, :, 0] if video else model.process_latent_in(latents)
     )
+    return entered
 
 
 def _blur(x: Tensor, sigma: float) -> Tensor:
