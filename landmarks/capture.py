@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
+from ..boundary import text as shown
+from ..boundary.parse import BadJsonError, parse_json
 from .model import FaceModel
 from .target import Target
 
 MAX_FRAMES = 4096
+LONGEST = 1 << 25
+"""Characters of a capture: several times what `MAX_FRAMES` of all coefficients take."""
+_LARGEST_ANGLE = 100.0
+"""Radians; a recording of a head that was turned on and on stays far below."""
 _HEAD = ("HeadYaw", "HeadPitch", "HeadRoll")
 
 
@@ -35,6 +42,7 @@ def coefficients_from_json(text: str, model: FaceModel, source: str = "arkit_jso
     """
     if not text.strip():
         return {}
+    source = shown.name(source)
     data = _parse_json(text, source)
     if not isinstance(data, dict):
         raise ValueError(f'{source} must be an object of names and numbers, like {{"jawOpen": 0.4}}')
@@ -71,7 +79,10 @@ def target_from_capture(
     ValueError
         Nothing usable in it, or a value that is no number; the message says where.
     """
-    text = text.lstrip("\ufeff")
+    source = shown.name(source)
+    text = text.lstrip("\ufeff \t\r\n")
+    if len(text) > LONGEST:
+        raise ValueError(f"{source} has {len(text)} characters, at most {LONGEST} are read; cut it")
     if not text.strip():
         raise ValueError(f"{source} is empty; give a Live Link Face CSV or ARKit JSON")
     if text.lstrip()[0] in "[{":
@@ -94,7 +105,7 @@ def _from_json(text: str, model: FaceModel, source: str) -> tuple[Target, tuple[
 
 
 def _from_csv(text: str, model: FaceModel, source: str) -> tuple[Target, tuple[str, ...]]:
-    reader = csv.reader(io.StringIO(text))
+    reader = _rows(text, source)
     header = [name.strip().lower() for name in next(reader)]
     column = {name: header.index(name.lower()) for name in model.expression_names if name.lower() in header}
     if not column:
@@ -118,25 +129,68 @@ def _from_csv(text: str, model: FaceModel, source: str) -> tuple[Target, tuple[s
         count += 1
         if count > MAX_FRAMES:
             continue
-
-        def value(name: str, index: int, row: list[str] = row, number: int = number) -> float:
-            try:
-                result = float(row[index])
-            except (IndexError, ValueError):
-                cell = row[index] if index < len(row) else "nothing"
-                raise ValueError(f"{source}, line {number}: {name} is {cell!r}, not a number") from None
-            if not math.isfinite(result):
-                raise ValueError(f"{source}, line {number}: {name} is {result}, not a number")
-            return result
-
+        where = f"{source}, line {number}"
         frame = np.zeros(len(model.expression_names))
         for name, index in column.items():
-            frame[model.expression_index[name]] = np.clip(value(name, index), 0.0, 1.0)
+            frame[model.expression_index[name]] = np.clip(_cell(row, index, name, where), 0.0, 1.0)
         expressions.append(frame)
-        poses.append([math.degrees(value(name, head[name])) if name in head else 0.0 for name in _HEAD])
+        poses.append([_angle(row, head[name], name, where) if name in head else 0.0 for name in _HEAD])
     if not expressions:
         raise ValueError(f"{source} has a header and no frames")
     return Target(pose=np.array(poses), expression=np.array(expressions)), (*notes, *_too_many(count, source))
+
+
+def _cell(row: list[str], index: int, name: str, where: str) -> float:
+    cell = row[index] if index < len(row) else "nothing"
+    try:
+        result = float(cell)
+    except ValueError:
+        raise ValueError(f"{where}: {name} is {shown.echoed(cell)}, not a number") from None
+    if not math.isfinite(result):
+        raise ValueError(f"{where}: {name} is {result}, not a number")
+    return result
+
+
+def _angle(row: list[str], index: int, name: str, where: str) -> float:
+    """Degrees of an angle in radians."""
+    radians = _cell(row, index, name, where)
+    if abs(radians) > _LARGEST_ANGLE:
+        raise ValueError(f"{where}: {name} is {radians:g}, not an angle in radians")
+    return math.degrees(radians)
+
+
+def _rows(text: str, source: str) -> Iterator[list[str]]:
+    """Rows of a CSV; what Python's reader refuses is one line."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(
+            f"{source}, line {reader.line_num}: {shown.reason(error)}; export it from Live Link Face as CSV"
+        ) from None
+
+
+def read_capture(path: Path, model: FaceModel) -> tuple[Target, tuple[str, ...]]:
+    """Read a capture file; see `target_from_capture`.
+
+    Raises
+    ------
+    ValueError
+        There is no such file, it is too large or cannot be read, or as `target_from_capture`.
+    """
+    source = shown.name(path.name)
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise ValueError(f"capture_file: {shown.printable(path, 160)} is not a file")
+        if size > LONGEST:
+            raise ValueError(f"{source} has {size >> 20} MB, at most {LONGEST >> 20} are read; cut it")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        raise ValueError(f"capture_file: there is no file {shown.printable(path, 160)}") from None
+    except OSError as error:
+        raise ValueError(f"{source} cannot be read: {shown.reason(error)}") from None
+    return target_from_capture(text, model, path.name)
 
 
 def _too_many(count: int, source: str) -> tuple[str, ...]:
@@ -145,9 +199,9 @@ def _too_many(count: int, source: str) -> tuple[str, ...]:
 
 def _parse_json(text: str, source: str) -> object:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{source} is not JSON ({error}); write it like {{"jawOpen": 0.4}}') from error
+        return parse_json(text, LONGEST, deepest=4)
+    except BadJsonError as error:
+        raise ValueError(f'{source} is {error}; write it like {{"jawOpen": 0.4}}') from None
 
 
 def _coefficients(data: dict[str, object], model: FaceModel, source: str) -> dict[str, float]:
@@ -155,9 +209,10 @@ def _coefficients(data: dict[str, object], model: FaceModel, source: str) -> dic
     for name, value in data.items():
         if name not in model.expression_index:
             raise ValueError(
-                f"{source}: '{name}' is not an ARKit expression; names look like jawOpen, eyeBlinkLeft"
+                f"{source}: {shown.echoed(name)} is not an ARKit expression; "
+                "names look like jawOpen, eyeBlinkLeft"
             )
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{source}: '{name}' must be a number from 0 to 1, got {value!r}")
+            raise ValueError(f"{source}: '{name}' must be a number from 0 to 1, got {shown.echoed(value)}")
         values[name] = float(value)
     return values

@@ -13,6 +13,8 @@ DEFAULT_CENTRE = (0.5, 0.45)
 """Where the midpoint of the eyes' centres goes by default, as fractions of the canvas."""
 DEFAULT_SCALE = 0.17
 """Interocular distance by default, as a fraction of the canvas's shorter side."""
+FARTHEST = 1e6
+"""Px from the canvas's corner, and between the eyes, beyond which nothing is drawn that can be seen."""
 POSE_LIMITS = {"yaw": 90.0, "pitch": 60.0, "roll": 180.0}
 """Degrees in either direction beyond which a pose is limited."""
 
@@ -85,8 +87,8 @@ def generate(
             raise ValueError(f"landmarks: {name} contains NaN or infinity")
         parts.append(np.broadcast_to(array, (count, *array.shape[1:])))
     poses, expressions, positions, scales = parts
-    if (scales <= 0).any():
-        raise ValueError("landmarks: scale must be above 0 px")
+    if (scales <= 0).any() or (scales > FARTHEST).any() or (np.abs(positions) > FARTHEST).any():
+        raise ValueError(f"landmarks: scale must be above 0 px, position and scale at most {FARTHEST:g} px")
 
     limits = np.array(list(POSE_LIMITS.values()))
     for row, name in enumerate(POSE_LIMITS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,9 @@ MAX_SHAPE_FRAMES = 12
 EASINGS = ("linear", "ease in and out", "ease in", "ease out")
 
 
-def fit_sequence(points: Sequence[np.ndarray | None], model: FaceModel) -> list[FaceFit | None]:
+def fit_sequence(
+    points: Sequence[np.ndarray | None], model: FaceModel, progress: Callable[[], None] | None = None
+) -> list[FaceFit | None]:
     """Fit every frame of one person.
 
     The shape comes from frames spread over the sequence; then each frame is fitted on its own.
@@ -31,6 +33,8 @@ def fit_sequence(points: Sequence[np.ndarray | None], model: FaceModel) -> list[
         Landmarks of each frame as `fit.fit_face` takes them; None where no face was found.
     model : FaceModel
         The 3D face.
+    progress : callable, optional
+        Called twice for each frame with a face; may raise to stop.
 
     Returns
     -------
@@ -53,6 +57,8 @@ def fit_sequence(points: Sequence[np.ndarray | None], model: FaceModel) -> list[
             problem = str(error)
             continue
         usable.append((number, array))
+        if progress is not None:
+            progress()
     if not usable:
         raise ValueError(f"none of the {len(points)} target frames shows a usable face ({problem})")
     spread = np.unique(
@@ -62,6 +68,8 @@ def fit_sequence(points: Sequence[np.ndarray | None], model: FaceModel) -> list[
     fits: list[FaceFit | None] = [None] * len(points)
     for number, array in usable:
         fits[number] = fit_face(array, model, shape=person.shape, calibrated=bool(person.offset.any()))
+        if progress is not None:
+            progress()
     return fits
 
 

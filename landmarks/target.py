@@ -34,6 +34,15 @@ class Target:
     position: np.ndarray | None = None
     scale: np.ndarray | None = None
 
+    def __getitem__(self, rows: slice) -> Target:
+        """Return some of the frames."""
+        return Target(
+            self.pose[rows],
+            self.expression[rows],
+            None if self.position is None else self.position[rows],
+            None if self.scale is None else self.scale[rows],
+        )
+
 
 def generate_for(
     model: FaceModel,

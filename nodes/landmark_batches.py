@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
-from ..landmarks.capture import target_from_capture
-from ..landmarks.draw import draw
+from ..boundary.files import stamp
+from ..landmarks.capture import read_capture
 from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
+from ..landmarks.landmarks import concatenate
 from ..landmarks.model import FaceModel
 from ..landmarks.sequence import EASINGS, interpolate, smooth
 from ..landmarks.sheet import expression_batch, grid
@@ -26,10 +28,13 @@ from .landmark_inputs import (
     slider_inputs,
     style_input,
 )
-from .landmark_results import preview, result, with_notes
+from .landmark_results import drawing, preview, require_room, result, with_notes
 from .landmark_targets import PLACES, TARGET_PICKS, shape_and_expression, target_from_image
 from .paths import inside_input
 from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, advanced
+
+_PART = 128
+"""Frames that are generated at a stretch."""
 
 
 class LandmarkSequence(io.ComfyNode):
@@ -130,7 +135,7 @@ class LandmarkSequence(io.ComfyNode):
         path = inside_input(capture_file, "capture_file") if capture_file and capture_file.strip() else None
         if path is None or not path.is_file():
             return ""
-        return f"{path.stat().st_mtime_ns} {path.stat().st_size}"
+        return repr(stamp(path))
 
     @classmethod
     def execute(
@@ -165,19 +170,32 @@ class LandmarkSequence(io.ComfyNode):
             used = frames[:stop:every]
             target, notes = target_from_image(used, analyzer, target_pick, target_index, target_place, model)
         else:
-            path = inside_input(capture, "capture_file")
-            if not path.is_file():
-                raise ValueError(f"capture_file: there is no file {path}")
-            text = path.read_text(encoding="utf-8-sig", errors="replace")
-            target, notes = target_from_capture(text, model, path.name)
+            target, notes = read_capture(inside_input(capture, "capture_file"), model)
             target = replace(target, pose=target.pose[:stop:every], expression=target.expression[:stop:every])
+        require_room(len(target.pose), width, height)
         target = smooth(target, smoothing)
         target = replace(
             target, pose=target.pose * head_rotation, expression=target.expression * expression_strength
         )
         shape, _ = shape_and_expression(identity, references, model)
-        landmarks = generate_for(model, {}, width, height, shape=shape, target=target)
+        landmarks = _in_parts(model, target, width, height, shape)
         return result(with_notes(landmarks, notes), style, cls)
+
+
+def _in_parts(
+    model: FaceModel, target: Target, width: int, height: int, shape: np.ndarray | None
+) -> Landmarks:
+    """Generate a sequence part by part: between them it can be interrupted."""
+    count = len(target.pose)
+    bar = ProgressBar(count)
+    parts = []
+    for start in range(0, count, _PART):
+        rows = slice(start, min(start + _PART, count))
+        part = target[rows]
+        parts.append(generate_for(model, {}, width, height, shape=shape, target=part))
+        bar.update_absolute(rows.stop, count)
+    notes = dict.fromkeys(note for part in parts for note in part.notes)
+    return replace(concatenate(parts), notes=tuple(notes))
 
 
 class InterpolateLandmarks(io.ComfyNode):
@@ -215,6 +233,7 @@ class InterpolateLandmarks(io.ComfyNode):
     @classmethod
     def execute(cls, first: Landmarks, last: Landmarks, count: int, easing: str, style: str) -> io.NodeOutput:
         """Interpolate and draw."""
+        require_room(count, first.width, first.height)
         return result(interpolate(first, last, count, FaceModel.load(), easing), style, cls)
 
 
@@ -278,10 +297,9 @@ class ExpressionSheet(io.ComfyNode):
         names = [name.strip() for name in presets.replace(";", ",").split(",") if name.strip()]
         shape, _ = shape_and_expression(identity, references, model)
         landmarks, labels = expression_batch(model, names, width, height, shape, strength, head)
-        pictures = draw(landmarks, style)
+        image = drawing(landmarks, style)
+        pictures = (image * 255).round().to(torch.uint8).numpy()
         sheet = torch.from_numpy(grid(pictures, labels)[None].astype(np.float32) / 255.0)
         text = "\n".join(landmarks.notes)
         shown = preview(sheet, landmarks.notes, cls)
-        return io.NodeOutput(
-            landmarks, torch.from_numpy(pictures.astype(np.float32) / 255.0), text, sheet, ui=shown
-        )
+        return io.NodeOutput(landmarks, image, text, sheet, ui=shown)

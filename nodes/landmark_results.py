@@ -10,9 +10,11 @@ from typing import Any
 import folder_paths
 import numpy as np
 import torch
+from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
 from ..boundary.files import PRIVATE, written
+from ..boundary.memory import require_memory
 from ..head.widget import widget_file
 from ..landmarks.draw import draw
 from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
@@ -24,8 +26,30 @@ WIDGET_FOLDER = "hifi_portrait"
 
 
 def drawing(landmarks: Landmarks, style: str) -> torch.Tensor:
-    """Draw landmarks as ComfyUI's IMAGE: (B, H, W, 3) float32 in 0..1."""
-    return torch.from_numpy(draw(landmarks, style).astype(np.float32) / 255.0)
+    """Draw landmarks as ComfyUI's IMAGE: (B, H, W, 3) float32 in 0..1.
+
+    Drawn one by one into the result, which is all the memory that it takes; can be interrupted.
+
+    Raises
+    ------
+    ValueError
+        They do not fit into the memory.
+    """
+    require_room(len(landmarks), landmarks.width, landmarks.height)
+    pictures = torch.empty((len(landmarks), landmarks.height, landmarks.width, 3))
+    bar = ProgressBar(len(landmarks)) if len(landmarks) > MOST_PREVIEWS else None
+    for row in range(len(landmarks)):
+        pictures[row] = torch.from_numpy(draw(landmarks[row], style)[0])
+        if bar is not None:
+            bar.update(1)
+    return pictures.div_(255.0)
+
+
+def require_room(count: int, width: int, height: int) -> None:
+    """Raise ValueError, in one line, where so many drawings do not fit into the memory."""
+    what = f"{count} drawings of {width} x {height} px"
+    remedy = "use fewer faces (max_frames, every) or a smaller canvas"
+    require_memory(count * height * width * 3 * 4, what, remedy)
 
 
 def head_for_widget(head: Any) -> dict[str, str] | None:

@@ -79,7 +79,9 @@ def target_from_image(
     if analyzer is None:
         raise ValueError("target_image needs an analyzer: connect Load Face Analyzer")
     points, sizes, notes = find_faces(image, analyzer, pick, index)
-    target, more = target_from_fits(fit_sequence(points, model), sizes, in_place=place == PLACES[1])
+    bar = ProgressBar(2 * len(points))
+    fits = fit_sequence(points, model, lambda: bar.update(1))
+    target, more = target_from_fits(fits, sizes, in_place=place == PLACES[1])
     return target, (*notes, *more)
 
 

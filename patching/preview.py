@@ -14,6 +14,8 @@ _COLOURS = ((66, 165, 245), (255, 152, 0), (102, 187, 106), (236, 64, 122), (171
 _GROUND = 38
 _TINT = 0.45
 _SIDE = 512
+_LONGEST_SIDE = 2048
+_SHORTEST_SIDE = 64
 
 
 def draw_people(patches: tuple[HiFiPatch, ...], width: int, height: int) -> np.ndarray:
@@ -24,14 +26,15 @@ def draw_people(patches: tuple[HiFiPatch, ...], width: int, height: int) -> np.n
     patches
         From `applied_patches`.
     width, height
-        Size of the picture to be made, px; sets the aspect. Drawn with a shorter side of 512 px.
+        Size of the picture to be made, px; sets the aspect. Drawn with a shorter side of 512 px, or
+        a longer one of 2048 px where that is smaller.
 
     Returns
     -------
     ``(H, W, 3)`` uint8 RGB.
     """
-    scale = _SIDE / min(width, height)
-    w, h = round(width * scale), round(height * scale)
+    scale = min(_SIDE / min(width, height), _LONGEST_SIDE / max(width, height))
+    w, h = max(_SHORTEST_SIDE, round(width * scale)), max(_SHORTEST_SIDE, round(height * scale))
     picture: np.ndarray = np.full((h, w, 3), _GROUND, np.float32)
     everywhere = sum(patch.mask is None for patch in patches)
     for number, patch in enumerate(patches):

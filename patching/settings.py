@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from ..boundary.text import echoed, printable
 
 BLOCK_GROUPS = (
     "BASE",
@@ -37,6 +38,11 @@ BLOCK_PRESETS: Mapping[str, tuple[float, ...]] = {
 }
 """Named sets of block weights, in the order of `BLOCK_GROUPS` (*ours*)."""
 
+LARGEST_FACTOR = 10.0
+"""Of strengths and block weights: three is strong, and what half precision cannot hold is black."""
+MOST_FEATHER = 4096
+_LONGEST_NAME = 80
+
 UNCONDITIONAL_CHOICES = ("nothing", "zero identity")
 """What the unconditional half sees.
 
@@ -58,23 +64,28 @@ def parse_block_weights(text: str) -> tuple[float, ...]:
     ValueError
         It is neither; the message names what is wrong.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"block weights: {echoed(text)} is not a text")
     name = text.strip()
     if name in BLOCK_PRESETS:
         return BLOCK_PRESETS[name]
     parts = [part.strip() for part in name.split(",") if part.strip()]
     if len(parts) != len(BLOCK_GROUPS):
         raise ValueError(
-            f"block weights: expected a preset ({', '.join(BLOCK_PRESETS)}) or {len(BLOCK_GROUPS)} numbers "
-            f"for {' '.join(BLOCK_GROUPS)}, got {len(parts)} in '{name}'"
+            f"block weights: expected a preset ({', '.join(BLOCK_PRESETS)}) or {len(BLOCK_GROUPS)} numbers, "
+            f"got {len(parts)} in {echoed(name)}"
         )
     values = []
     for part in parts:
         try:
             value = float(part)
         except ValueError:
-            raise ValueError(f"block weights: '{part}' is not a number") from None
-        if not math.isfinite(value):
-            raise ValueError(f"block weights: '{part}' is not a finite number")
+            raise ValueError(f"block weights: {echoed(part)} is not a number") from None
+        if not abs(value) <= LARGEST_FACTOR:  # NaN neither
+            raise ValueError(
+                f"block weights: {echoed(part)} does not lie between -{LARGEST_FACTOR:g} and "
+                f"{LARGEST_FACTOR:g}"
+            )
         values.append(value)
     return tuple(values)
 
@@ -128,17 +139,27 @@ class PatchSettings:
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} must lie between 0 and 1, it is {value}")
         for name in ("identity_strength", "landmark_strength", "fusion_strength"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} must be a finite number, it is {getattr(self, name)}")
+            if not abs(getattr(self, name)) <= LARGEST_FACTOR:  # NaN neither
+                raise ValueError(
+                    f"{name} must be a finite number between -{LARGEST_FACTOR:g} and {LARGEST_FACTOR:g}, "
+                    f"it is {echoed(getattr(self, name))}"
+                )
         if self.start_percent > self.end_percent:
             raise ValueError(
                 f"start_percent {self.start_percent} lies after end_percent {self.end_percent}; exchange them"
             )
         if len(self.block_weights) != len(BLOCK_GROUPS):
             raise ValueError(f"block_weights needs {len(BLOCK_GROUPS)} values, got {len(self.block_weights)}")
+        if not all(abs(weight) <= LARGEST_FACTOR for weight in self.block_weights):
+            raise ValueError(f"block_weights must lie between -{LARGEST_FACTOR:g} and {LARGEST_FACTOR:g}")
         if self.unconditional not in UNCONDITIONAL_CHOICES:
             raise ValueError(
-                f"unconditional must be one of {UNCONDITIONAL_CHOICES}, it is {self.unconditional!r}"
+                f"unconditional must be one of {UNCONDITIONAL_CHOICES}, it is {echoed(self.unconditional)}"
             )
-        if self.mask_feather < 0:
-            raise ValueError(f"mask_feather must not be negative, it is {self.mask_feather}")
+        if not 0 <= self.mask_feather <= MOST_FEATHER:
+            raise ValueError(
+                f"mask_feather must lie between 0 and {MOST_FEATHER}, it is {echoed(self.mask_feather)}"
+            )
+        if self.name != printable(self.name, _LONGEST_NAME):
+            # Frozen: the name of a person is shown in messages, pictures and metadata.
+            object.__setattr__(self, "name", printable(self.name, _LONGEST_NAME))

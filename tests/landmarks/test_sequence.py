@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hifi_portrait.landmarks.capture import coefficients_from_json, target_from_capture
+from hifi_portrait.landmarks.capture import coefficients_from_json, read_capture, target_from_capture
 from hifi_portrait.landmarks.draw import draw
 from hifi_portrait.landmarks.fit import fit_face, fit_faces
 from hifi_portrait.landmarks.generate import generate, placement
@@ -140,6 +140,81 @@ def test_csv_without_head_keeps_still(model):
 def test_broken_capture_is_named(model, text, message):
     with pytest.raises(ValueError, match=message):
         target_from_capture(text, model)
+
+
+HOSTILE = {
+    "a cell of 140 kB": "JawOpen\n" + "x" * 140_000,
+    "a header of 140 kB": "x" * 140_000 + "\n1",
+    "a quote without end": 'JawOpen\n"1\n2',
+    "NUL": "JawOpen\n\0\n",
+    "a cell of two lines": 'JawOpen\n"a\nb"\n',
+    "a cell that cannot be shown": "JawOpen\n\x1b[31m\n",
+    "an endless angle": "JawOpen,HeadYaw\n0,1e308\n0,1\n",
+    "an angle that is none": "JawOpen,HeadYaw\n0,101\n0,1\n",
+    "an infinite coefficient": "JawOpen\n1e999\n",
+    "10 to the power of 400": '[{"jawOpen":' + "9" * 400 + "}]",
+    "5000 digits": '[{"jawOpen":' + "9" * 5000 + "}]",
+    "NaN": '[{"jawOpen":NaN}]',
+    "nested": "[" * 100_000,
+    "nested objects": '{"a":' * 100_000,
+    "a name of 100 kB": '[{"' + "x" * 100_000 + '":1}]',
+    "a name of two lines": '[{"x\\ny":1}]',
+    "a surrogate": '[{"\\ud800":1}]',
+    "a value of 100 kB": '[{"jawOpen":"' + "x" * 100_000 + '"}]',
+    "a value that is an object": '[{"jawOpen":{"a":[1,2]}}]',
+    "frames of numbers": '{"frames":[1]}',
+    "blank lines": "\n\n\n",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("source", ["take.csv", "x" * 300 + "\n.csv"], ids=["short", "long"])
+def test_hostile_captures_are_one_line(model, kind, source):
+    with pytest.raises(ValueError, match=r"^take|^x") as caught:
+        target_from_capture(HOSTILE[kind], model, source)
+    assert type(caught.value) is ValueError
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("kind", [kind for kind, text in HOSTILE.items() if text[0] in "[{"])
+def test_hostile_coefficients_are_one_line(model, kind):
+    with pytest.raises(ValueError, match=r"^arkit_json") as caught:
+        coefficients_from_json(HOSTILE[kind].strip("[]") if kind.startswith("a ") else HOSTILE[kind], model)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def test_a_capture_after_blank_lines_is_read(model):
+    target, _ = target_from_capture("\n\nJawOpen\n0.5\n", model)
+    assert len(target.pose) == 1
+
+
+def test_capture_files_that_cannot_be_read(model, tmp_path):
+    (tmp_path / "folder").mkdir()
+    large = tmp_path / "large.csv"
+    with large.open("wb") as file:
+        file.truncate(6 << 30)  # sparse
+    for path, message in (
+        (tmp_path / "gone.csv", "there is no file"),
+        (tmp_path / "folder", "is not a file"),
+        (large, "has 6144 MB"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_capture(path, model)
+    (tmp_path / "take.csv").write_bytes(b"\xef\xbb\xbfJawOpen\n0.5\n")
+    assert read_capture(tmp_path / "take.csv", model)[0].expression.max() == 0.5
+
+
+def test_a_turning_head_is_smoothed(model):
+    text = "JawOpen,HeadYaw\n" + "".join(f"0,{k}\n" for k in range(100))
+    assert np.isfinite(smooth(target_from_capture(text, model)[0], 1.0).pose).all()
+
+
+@pytest.mark.parametrize("place", [{"scale": 1e9}, {"position": (1e9, 0.0)}])
+def test_places_beyond_any_picture_are_refused(model, place):
+    with pytest.raises(ValueError, match="at most 1e"):
+        generate(model, **place)
 
 
 def test_arkit_json(model):

@@ -1,4 +1,6 @@
+import pytest
 import torch
+from hifi_portrait.patching import masks
 from hifi_portrait.patching.masks import fit_mask, prepare_mask, row_masks, scale_rows
 from hifi_portrait.patching.regions import Region, area_region, locate
 
@@ -37,6 +39,55 @@ def test_mask_that_covers_everything_is_no_mask():
     assert prepare_mask(torch.ones(8, 8)) is None
     assert prepare_mask(torch.ones(1, 8, 8), feather=3) is None
     assert prepare_mask(torch.zeros(8, 8)).shape == (1, 8, 8)
+
+
+def gaussian(mask, width):
+    """The feather at full size, by a kernel of the definition."""
+    sigma, radius = width / 2, width
+    offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel /= kernel.sum()
+    padded = torch.nn.functional.pad(mask[:, None], (radius,) * 4, mode="replicate")
+    across = torch.nn.functional.conv2d(padded, kernel[None, None, None])
+    return torch.nn.functional.conv2d(across, kernel[None, None, :, None])[:, 0]
+
+
+@pytest.mark.parametrize("width", [6, 31, 32, 64, 150])
+def test_a_wide_feather_is_the_gaussian_of_its_width(width):
+    mask = torch.zeros(2, 401, 520)
+    mask[0, 130:270, 160:380] = 1
+    mask[1, :, :200] = 1
+    assert (prepare_mask(mask, width) - gaussian(mask, width)).abs().max() < 0.02
+
+
+def test_a_wide_feather_is_made_on_a_small_mask(monkeypatch):
+    seen = []
+    blur = masks.gaussian_blur2d
+    monkeypatch.setattr(masks, "gaussian_blur2d", lambda p, *a, **k: seen.append(p.shape) or blur(p, *a, **k))
+    soft = prepare_mask((torch.rand(2048, 2048) > 0.5).float(), 512)
+    assert soft.shape == (1, 2048, 2048)
+    assert seen == [(1, 1, 64, 64)]
+
+
+def test_feathering_can_be_interrupted(monkeypatch):
+    import comfy.model_management as host
+
+    host.interrupt_current_processing()
+    with pytest.raises(host.InterruptProcessingException):
+        prepare_mask(torch.zeros(3, 64, 64), 8)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 3), (16, 2000)])
+@pytest.mark.parametrize("width", [1, 20, 512])
+def test_masks_of_any_shape_are_feathered(size, width):
+    mask = torch.zeros(size)
+    mask[..., : size[1] // 2 + 1] = 1
+    mask[0, 0] = 0.5
+    soft = prepare_mask(mask, width)
+    assert soft.shape == (1, *size)
+    assert soft.min() >= 0
+    assert soft.max() <= 1
+    assert soft.isfinite().all()
 
 
 def test_feather_softens_the_edge_and_keeps_the_border():

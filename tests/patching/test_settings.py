@@ -30,8 +30,32 @@ def test_wrong_block_weights_are_named(text, culprit):
         {"unconditional": "everything"},
         {"block_weights": (1.0,)},
         {"mask_feather": -1},
+        {"mask_feather": 10**9},
+        {"identity_strength": 1e30},
+        {"landmark_strength": -1e30},
+        {"fusion_strength": float("inf")},
+        {"block_weights": (1e30,) * 12},
+        {"unconditional": "x" * 10**5},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    with pytest.raises(ValueError, match=next(iter(wrong))) as caught:
         PatchSettings(**wrong)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 10**5, "", "\ud800", "1," * 11 + "1e30", "1," * 11 + "9" * 5000, "1," * 11 + "a\nb", 1.5, None],
+    ids=["long", "empty", "surrogate", "1e30", "digits", "lines", "number", "none"],
+)
+def test_hostile_block_weights_are_one_line(text):
+    with pytest.raises(ValueError, match="block weights") as caught:
+        parse_block_weights(text)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def test_a_persons_name_can_be_shown():
+    assert PatchSettings(name="A\nd\ud800a").name == "A d\\ud800a"
+    assert len(PatchSettings(name="x" * 10**5).name) == 80
