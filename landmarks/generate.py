@@ -73,20 +73,9 @@ def generate(
     )
     positions = np.atleast_2d(np.asarray(centre if position is None else position, np.float64))
     scales = np.atleast_1d(np.asarray(size if scale is None else scale, np.float64))
-    count = max(len(poses), len(expressions), len(positions), len(scales))
-    parts = []
-    for name, array in (
-        ("pose", poses),
-        ("expression", expressions),
-        ("position", positions),
-        ("scale", scales),
-    ):
-        if len(array) not in (1, count):
-            raise ValueError(f"landmarks: {name} has {len(array)} rows, the batch {count}")
-        if not np.isfinite(array).all():
-            raise ValueError(f"landmarks: {name} contains NaN or infinity")
-        parts.append(np.broadcast_to(array, (count, *array.shape[1:])))
-    poses, expressions, positions, scales = parts
+    poses, expressions, positions, scales = _batched(
+        pose=poses, expression=expressions, position=positions, scale=scales
+    )
     if (scales <= 0).any() or (scales > FARTHEST).any() or (np.abs(positions) > FARTHEST).any():
         raise ValueError(f"landmarks: scale must be above 0 px, position and scale at most {FARTHEST:g} px")
 
@@ -99,6 +88,7 @@ def generate(
         notes_.append("Expression coefficients limited to 0..1")
         expressions = np.clip(expressions, 0, 1)
 
+    count = len(poses)
     points = np.empty((count, len(model.mean), 3), np.float32)
     visible = np.empty(points.shape[:2], bool)
     for row in range(count):
@@ -119,6 +109,17 @@ def generate(
         height=int(height),
         notes=tuple(dict.fromkeys(notes_)),
     )
+
+
+def _batched(**parts: np.ndarray) -> list[np.ndarray]:
+    """Repeat arrays of one row to the length of the others; raises ValueError where lengths differ."""
+    count = max(map(len, parts.values()))
+    for name, array in parts.items():
+        if len(array) not in (1, count):
+            raise ValueError(f"landmarks: {name} has {len(array)} rows, the batch {count}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"landmarks: {name} contains NaN or infinity")
+    return [np.broadcast_to(array, (count, *array.shape[1:])) for array in parts.values()]
 
 
 def placement(landmarks: FaceLandmarks3D, model: FaceModel) -> tuple[np.ndarray, np.ndarray]:

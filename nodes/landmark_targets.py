@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -110,38 +111,64 @@ def target_from_host(data: Any, place: str, model: FaceModel) -> tuple[Target, t
     )
 
 
-def choose_target(
-    model: FaceModel,
-    place: str,
-    pick: str,
-    index: int,
-    image: torch.Tensor | None,
-    analyzer: FaceAnalyzer | None,
-    faces: ReferenceFaces | None,
-    landmarks: FaceLandmarks3D | None,
-    host: Any,
-) -> tuple[Target | None, tuple[str, ...]]:
-    """Turn the one target that is connected into a `Target`; none gives None."""
-    given = {
-        "target_image": image is not None,
-        "target_faces": faces is not None,
-        "target_landmarks": landmarks is not None,
-        "target_host_landmarks": host is not None,
-    }
-    names = [name for name, there in given.items() if there]
-    if len(names) > 1:
-        raise ValueError(f"connect one target only, not {' and '.join(names)}")
-    if image is not None:
-        return target_from_image(image, analyzer, pick, index, place, model)
-    if faces is not None:
-        return target_from_faces(faces, model)
-    if landmarks is not None:
-        target = target_from_landmarks(landmarks, model)
-        if place == PLACES[0]:
+@dataclass(frozen=True, eq=False)
+class TargetInputs:
+    """What an artist may connect as a target, and how it is to be read."""
+
+    place: str
+    """One of `PLACES`: whether the face goes where it is in the target."""
+    pick: str
+    """One of `TARGET_PICKS`: which face of several in a picture."""
+    index: int
+    """Number of the face, where it is picked by number."""
+    image: torch.Tensor | None = None
+    """(B, H, W, C) in 0..1; needs an analyzer."""
+    analyzer: FaceAnalyzer | None = None
+    faces: ReferenceFaces | None = None
+    landmarks: FaceLandmarks3D | None = None
+    host: Any = None
+    """The host's own FACE_LANDMARKS."""
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the node's inputs that are connected."""
+        inputs = {
+            "target_image": self.image,
+            "target_faces": self.faces,
+            "target_landmarks": self.landmarks,
+            "target_host_landmarks": self.host,
+        }
+        return [name for name, value in inputs.items() if value is not None]
+
+
+def choose_target(model: FaceModel, inputs: TargetInputs) -> tuple[Target | None, tuple[str, ...]]:
+    """Read the one target that is connected.
+
+    Returns
+    -------
+    tuple
+        The target, or None where none is connected; and notes for the artist.
+
+    Raises
+    ------
+    ValueError
+        Several are connected, or the one cannot be read; one line names the input.
+    """
+    if len(inputs.given) > 1:
+        raise ValueError(f"connect one target only, not {' and '.join(inputs.given)}")
+    if inputs.image is not None:
+        return target_from_image(
+            inputs.image, inputs.analyzer, inputs.pick, inputs.index, inputs.place, model
+        )
+    if inputs.faces is not None:
+        return target_from_faces(inputs.faces, model)
+    if inputs.landmarks is not None:
+        target = target_from_landmarks(inputs.landmarks, model)
+        if inputs.place == PLACES[0]:
             target = Target(pose=target.pose, expression=target.expression)
         return target, ()
-    if host is not None:
-        return target_from_host(host, place, model)
+    if inputs.host is not None:
+        return target_from_host(inputs.host, inputs.place, model)
     return None, ()
 
 

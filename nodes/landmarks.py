@@ -31,6 +31,7 @@ from .landmark_results import drawing, for_widget, preview, result, with_notes
 from .landmark_targets import (
     PLACES,
     TARGET_PICKS,
+    TargetInputs,
     choose_target,
     find_faces,
     shape_and_expression,
@@ -156,14 +157,16 @@ class GenerateLandmarks(io.ComfyNode):
         shape, own = shape_and_expression(identity, references, model, head)
         target, notes = choose_target(
             model,
-            target_place,
-            target_pick,
-            target_index,
-            target_image,
-            analyzer,
-            target_faces,
-            target_landmarks,
-            target_host_landmarks,
+            TargetInputs(
+                place=target_place,
+                pick=target_pick,
+                index=target_index,
+                image=target_image,
+                analyzer=analyzer,
+                faces=target_faces,
+                landmarks=target_landmarks,
+                host=target_host_landmarks,
+            ),
         )
         landmarks = generate_for(
             model,
