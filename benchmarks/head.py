@@ -225,7 +225,8 @@ def _synthetic_figures(cases: list[Any], quick: bool) -> Figures:
         if faces:
             fit = fit_face(faces[0].landmarks, FaceModel.load(), shape=head.shape)
             pose.append(np.abs(np.array(fit.pose) - landmarks.pose[0]).mean())
-            wanted.append(landmarks.expression[0]), found.append(fit.expression)
+            wanted.append(landmarks.expression[0])
+            found.append(fit.expression)
         rows.append([*(p.image for p in pictures[:-1]), held.image, picture])
     _sheet("head-synthetic.jpg", rows[:40])
     figures: Figures = {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.interpolate import RBFInterpolator
 
 from ..faces.geometry import transform
 from ..faces.records import FaceRecord, ReferenceFaces
-from ..landmarks.camera import project
 from ..landmarks.fit import FaceFit, fit_faces
 from ..landmarks.model import FaceModel
+from .bend import PersonGeometry, fit_head
 from .model import HeadModel
 from .posed import Posed
 from .records import TEXTURE_SIZES, Head
@@ -51,8 +50,9 @@ def fuse_head(references: ReferenceFaces, size: int = 1024) -> Head:
         )
     face_model, model = FaceModel.load(), HeadModel.load()
     fits = fit_faces([face.landmarks for face in faces], [face.weight for face in faces], face_model)
-    geometry = _geometry(fits, face_model, model)
-    posed = [_posed(face, fit, geometry, model) for face, fit in zip(faces, fits, strict=True)]
+    person = fit_head(faces, fits, model)
+    geometry = person.geometry()
+    posed = [_posed(person, index, face) for index, face in enumerate(faces)]
     fused = fuse_texture(posed, geometry, model, size)
     weights = np.array([face.weight for face in faces])
     expression = np.tensordot(weights / weights.sum(), np.stack([fit.expression for fit in fits]), 1)
@@ -70,31 +70,19 @@ def fuse_head(references: ReferenceFaces, size: int = 1024) -> Head:
     )
 
 
-def _geometry(fits: list[FaceFit], face_model: FaceModel, model: HeadModel) -> np.ndarray:
-    """(G, 3) float32 the person's neutral head."""
-    base = model.geometry(fits[0].shape).astype(np.float64)
-    offset = RBFInterpolator(face_model.points(fits[0].shape), fits[0].offset, neighbors=20, smoothing=1e-3)(
-        base
-    )
-    reach = np.linalg.norm(base - np.array([0, -0.4, 0.2]), axis=1)
-    near = np.exp(-(np.clip(reach - 1.2, 0, None) ** 2) / 0.3)
-    return (base + offset * near[:, None]).astype(np.float32)
-
-
-def _posed(face: FaceRecord, fit: FaceFit, geometry: np.ndarray, model: HeadModel) -> Posed:
-    moved = model.expressed(fit.expression.astype(np.float32))
-    vertices = (geometry + moved)[model.source]
-    photo = face.photo
+def _posed(person: PersonGeometry, index: int, face: FaceRecord) -> Posed:
+    """Pose the person's head as one photo shows it, in px of the record's source pixels."""
+    photo, seen, model = face.photo, person.photos[index], person.model
     assert photo is not None
-    matrix = photo.matrix
-    points = transform(project(vertices, fit.rotation, fit.scale, fit.translation), matrix)
+    moved = model.expressed(seen.expression)
+    posed = model.posed(person.geometry(seen.expression), seen.rotation)
     return Posed(
         face=face,
         photo=photo,
-        vertices=points,
-        normals=model.normals(vertices @ fit.rotation.T),
+        vertices=transform(person.in_photo(index), photo.matrix),
+        normals=model.normals(posed[model.source]),
         moved=np.linalg.norm(moved, axis=1)[model.source],
-        scale=float(fit.scale * matrix[0, 0]),
+        scale=float(seen.scale * photo.matrix[0, 0]),
     )
 
 

@@ -75,13 +75,17 @@ def interpolate(
     height, width = ids.shape
     planes = _planes(points, triangles, values)
     row, column = np.nonzero(ids >= 0)
-    chosen = planes[ids[row, column]]
+    owner = ids[row, column]
+    chosen = planes[owner]
     x = ((column + 0.5) * step).astype(np.float32)[:, None]
     y = ((row + 0.5) * step).astype(np.float32)[:, None]
     count = values.shape[1]
     inside = chosen[:, :count] * x
     inside += chosen[:, count : 2 * count] * y
     inside += chosen[:, 2 * count :]
+    # Filling reaches half a pixel beyond a triangle, where a steep one would run away.
+    corners = np.asarray(values, np.float32)[triangles]
+    np.clip(inside, corners.min(1)[owner], corners.max(1)[owner], out=inside)
     result = np.zeros((height, width, count), np.float32)
     result[row, column] = inside
     return result

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .balance import LARGEST_GAIN, agreement, solve_lights
-from .blend import blend
+from .blend import blend, pull_push
 from .fill import continued
 from .layout import UVLayout, enlarge, padded
 from .light import basis, fit_light, unit
@@ -24,6 +24,8 @@ _SURE = 0.35
 """Weight at which confidence reaches 63 %."""
 _MIRRORED, _FILLED = 0.35, 0.04
 """Confidence of what is copied from the other side, as a share of that side's, and of what is filled in."""
+_LARGEST_APART = 0.2
+"""Most that a borrowed side is corrected by, square root of linear light."""
 _USUAL = {
     "upper_teeth": (226, 217, 203),
     "lower_teeth": (214, 204, 190),
@@ -70,8 +72,8 @@ def fuse_texture(photos: list[Posed], geometry: np.ndarray, model: HeadModel, si
     sure = 1 - np.exp(-enlarge((shown * (0.25 + 0.75 * agreeing)).sum(0), size) / _SURE)
 
     large = np.stack([enlarge(w, size) for w in weights])
-    large *= np.stack([t.person * t.shown for t in textures])
-    sure *= np.stack([t.person * t.shown for t in textures]).max(0)
+    large *= np.stack([smoothstep(0.5, 1.0, t.person) * t.shown for t in textures])
+    sure *= np.stack([smoothstep(0.3, 0.9, t.person) * t.shown for t in textures]).max(0)
     gains = [np.exp(np.clip(basis(normals) @ (common - own), -LARGEST_GAIN, LARGEST_GAIN)) for own in lights]
     colours = np.stack(
         [np.sqrt((t.colour * enlarge(g, size)).clip(0, 1)) for t, g in zip(textures, gains, strict=True)]
@@ -151,15 +153,26 @@ def _fill(
     shading = basis(normals) @ light
     across = np.exp(np.clip((shading - shading[:, ::-1]) / 2, -0.7, 0.7)).astype(np.float32)
     other = blended[:, ::-1] * enlarge(across, size)
-    own = smoothstep(0.03, 0.35, sure)
-    borrowed = smoothstep(0.03, 0.35, sure[:, ::-1]) * (1 - own)
+    own, there = smoothstep(0.03, 0.35, sure), smoothstep(0.03, 0.35, sure[:, ::-1])
+    borrowed = there * (1 - own)
     known = own + borrowed
+    other = other + _apart(blended - other, (own * there).astype(np.float32))
     mixed = (blended * own[..., None] + other * borrowed[..., None]) / np.maximum(known, 1e-6)[..., None]
     scalp = enlarge(member(layout, model, "scalp"), size)
     known = known.astype(np.float32).clip(0, 1)
     filled = _with_usual(continued(mixed.astype(np.float32), known, scalp), known, layout, model)
     confidence = np.maximum(sure, _MIRRORED * sure[:, ::-1])
     return filled, np.maximum(confidence, _FILLED)
+
+
+def _apart(difference: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """(S, S, 3) what differs between sides that are both shown, spread smoothly: they are lit differently."""
+    spread = len(both) / 80
+    weight = cv2.GaussianBlur(both, (0, 0), spread)
+    mean = (
+        cv2.GaussianBlur(difference * both[..., None], (0, 0), spread) / np.maximum(weight, 1e-6)[..., None]
+    )
+    return pull_push(mean.clip(-_LARGEST_APART, _LARGEST_APART), np.clip(weight * 8, 0, 1))
 
 
 def _with_usual(filled: np.ndarray, known: np.ndarray, layout: UVLayout, model: HeadModel) -> np.ndarray:

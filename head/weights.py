@@ -38,7 +38,9 @@ def weights_of(
         is worth there beside the other photos: a smile's folds count little where another photo is calm.
     """
     finest = max(p.scale for p in photos)
-    skin, face = member(layout, model, *SKIN), member(layout, model, "face")
+    face = member(layout, model, "face", "lids", "ears")
+    # Down to the throat: below lie collars, which may be white.
+    face = cv2.dilate(face, np.ones((2 * (layout.size // 32) + 1,) * 2, np.uint8))
     clear, worth = [], []
     for photo, view, texture in zip(photos, views, textures, strict=True):
         moved = layout.interpolate(photo.moved[:, None])[..., 0]
@@ -46,12 +48,10 @@ def weights_of(
         frontal = view.seen * np.clip(view.cosine, 0, 1)
         fine = min(1.0, photo.scale / finest)
         person = cv2.resize(texture.person * texture.shown, (layout.size,) * 2, interpolation=cv2.INTER_AREA)
-        brightest = cv2.resize(texture.colour.max(-1), (layout.size,) * 2, interpolation=cv2.INTER_AREA)
-        burnt = 1 - 0.98 * skin * smoothstep(0.72, 0.95, brightest)
-        burnt *= 1 - 0.95 * face * _foreign(texture, frontal * face, layout.size)
+        own = 1 - 0.99 * face * _foreign(texture, frontal * face, layout.size)
         trust = photo.face.weight * photo.face.quality.score
-        clear.append(frontal**2 * burnt * (person > 0.02) * min(1.0, trust / 0.5))
-        worth.append(trust * fine * frontal**2 * calm * burnt * (person > 0.02))
+        clear.append(frontal**2 * own * (person > 0.02) * min(1.0, trust / 0.5))
+        worth.append(trust * fine * frontal**2 * calm * own * (person > 0.02))
     return np.stack(clear).astype(np.float32), np.stack(worth).astype(np.float32)
 
 
@@ -67,7 +67,10 @@ def _foreign(texture: Unwrapped, seen: np.ndarray, size: int) -> np.ndarray:
     to_white = 1 / 3 - own
     if to_white < _NO_CHROMA:
         return np.zeros_like(blue)
-    return smoothstep(0.45, 0.8, (blue - own) / to_white) * smoothstep(0.5, 0.8, total / lit)
+    found = smoothstep(0.4, 0.75, (blue - own) / to_white) * smoothstep(0.5, 0.8, total / lit)
+    # What is half covered is mixed with it.
+    reach = 2 * (size // 128) + 1
+    return cv2.GaussianBlur(cv2.dilate(found, np.ones((reach, reach), np.uint8)), (0, 0), size / 256)
 
 
 def coherent(weights: np.ndarray, layout: UVLayout, model: HeadModel) -> np.ndarray:
