@@ -137,8 +137,8 @@ def compare(
             notes.append(f"{image.name}: no face found, similarity counts as 0{why}")
             results.append(Compared(image.name, None, 0.0, 0.0 if len(others) else None, None, None, None))
             continue
-        likeness = [float((known @ face.embedding) @ weights / weights.sum()) for face in faces]
-        best = int(np.argmax(likeness))
+        similarities = [float((known @ face.embedding) @ weights / weights.sum()) for face in faces]
+        best = int(np.argmax(similarities))
         face = faces[best]
         pose_error = turn = expression_error = None
         if target is not None and model is not None:
@@ -151,7 +151,7 @@ def compare(
             Compared(
                 image.name,
                 face,
-                likeness[best],
+                similarities[best],
                 float((others @ face.embedding).mean()) if len(others) else None,
                 pose_error,
                 turn,

@@ -1,1 +1,1 @@
-"""The model patch: the only place that touches ComfyUI's internals."""
+"""The model patch: what is added to a MODEL while the host samples it."""

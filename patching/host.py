@@ -75,7 +75,7 @@ def window_indices(options: Mapping[str, Any], count: int) -> list[int]:
         ``transformer_options`` of the call. Read are the host's own context windows (over the batch) and
         AnimateDiff-Evolved's sliding windows.
     count
-        How many pictures the UNet sees; windows of another length are not believed.
+        How many pictures the UNet sees; windows of another length are ignored.
     """
     window = options.get("context_window")
     indices = getattr(window, "index_list", None)
