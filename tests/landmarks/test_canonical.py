@@ -1,3 +1,5 @@
+"""Canonical coordinates: on the face, of crops, and where nothing is."""
+
 import numpy as np
 import pytest
 from hifi_portrait.landmarks.canonical import canonical_map, crop_canonical_map

@@ -1,3 +1,5 @@
+"""Drawings of landmarks, in every style."""
+
 import math
 
 import cv2

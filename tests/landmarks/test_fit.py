@@ -1,3 +1,5 @@
+"""Fits find pose, expression and shape again, and bear noise and missing points."""
+
 import numpy as np
 import pytest
 from hifi_portrait.landmarks import names

@@ -1,3 +1,5 @@
+"""Landmarks of a person in a wanted pose and expression."""
+
 import numpy as np
 import pytest
 from hifi_portrait.landmarks.generate import default_placement, generate, placement

@@ -1,3 +1,5 @@
+"""The 3D face and its file, and the page that documents them."""
+
 import json
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Many frames: video, face capture, smoothing, sheets."""
+
 import numpy as np
 import pytest
 from hifi_portrait.landmarks.capture import coefficients_from_json, read_capture, target_from_capture

@@ -1,3 +1,5 @@
+"""Sliders, and the limits of anatomy."""
+
 from itertools import pairwise
 
 import numpy as np

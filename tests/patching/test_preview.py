@@ -1,3 +1,5 @@
+"""Preview People: who is where."""
+
 import cv2
 import torch
 from hifi_portrait.patching.apply import applied_patches, apply_hifi_net

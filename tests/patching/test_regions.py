@@ -1,3 +1,5 @@
+"""Where in the picture the rows of a batch lie, and masks of them."""
+
 import pytest
 import torch
 from hifi_portrait.patching import masks

@@ -1,3 +1,5 @@
+"""When a patch acts."""
+
 import pytest
 from hifi_portrait.patching.schedule import Schedule
 

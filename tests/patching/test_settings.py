@@ -1,3 +1,5 @@
+"""Settings of one application, and block weights."""
+
 import pytest
 from hifi_portrait.patching.settings import BLOCK_GROUPS, BLOCK_PRESETS, PatchSettings, parse_block_weights
 

@@ -1,3 +1,5 @@
+"""Pages of the front end."""
+
 import shutil
 
 import pytest

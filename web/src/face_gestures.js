@@ -1,4 +1,5 @@
 // @ts-check
+/** What the pointer, the wheel and the keyboard do on the face. */
 import { HANDLES, handleAt, solve } from './handles.js'
 
 const DEGREES_PER_PIXEL = 0.45

@@ -1,4 +1,5 @@
 // @ts-check
+/** The 3D face, read from the file that the server reads. */
 import { parseSafetensors } from './safetensors.js'
 
 /** Number of landmarks: 68 iBUG, two pupils, glabella, forehead. */

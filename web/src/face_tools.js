@@ -1,4 +1,5 @@
 // @ts-check
+/** Toolbar and tabs of the face widget. */
 import { ICONS } from './icons.js'
 import { mirrored } from './presets.js'
 

@@ -1,4 +1,5 @@
 // @ts-check
+/** Draws one face into a rectangle of a canvas. */
 import * as anatomy from './anatomy.js'
 import { project, rotate, rotation } from './camera.js'
 import { FaceMesh } from './mesh.js'

@@ -1,4 +1,5 @@
 // @ts-check
+/** The face above the sliders: shows what they say, and sets them. */
 import { FaceView } from './face_view.js'
 import { FaceGestures } from './face_gestures.js'
 import { groupTabs, toolbar } from './face_tools.js'

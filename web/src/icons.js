@@ -1,4 +1,6 @@
 // @ts-check
+/** Icons of the toolbar, as SVG. */
+
 /** @param {string} paths @returns {string} */
 const icon = (paths) =>
   `<svg viewBox="0 0 16 16" width="15" height="15" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">${paths}</svg>`

@@ -1,4 +1,5 @@
 // @ts-check
+/** The strip of small faces below the big one. */
 import { FaceView } from './face_view.js'
 import { ICONS } from './icons.js'
 import { POSES, expressionOnly } from './presets.js'
