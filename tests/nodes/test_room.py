@@ -23,9 +23,10 @@ def results():
 @pytest.fixture
 def nodes(results, tmp_path, monkeypatch):
     """The nodes that make many faces, on an input folder with a minute of capture at 60 frames a second."""
-    from hifi_portrait.nodes import landmark_batches, paths
+    import folder_paths
+    from hifi_portrait.nodes import landmark_batches
 
-    monkeypatch.setattr(paths.folder_paths, "get_input_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(folder_paths, "get_input_directory", lambda: str(tmp_path))
     (tmp_path / "minute.csv").write_text("JawOpen,HeadYaw\n" + "0.5,0.1\n" * 3600)
     return landmark_batches
 
