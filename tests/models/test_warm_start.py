@@ -251,6 +251,19 @@ def test_an_old_pytorch_does_not_read_pickles(instantid_files, tmp_path, monkeyp
     assert "PyTorch 2.5.1+cu124 cannot read pickled weights safely; update PyTorch to 2.6" in text
 
 
+def test_weights_of_an_old_pytorch_are_read(instantid_files, tmp_path):
+    weights, path = torch.load(instantid_files[1], weights_only=True), tmp_path / "old.bin"
+    torch.save(weights, path, _use_new_zipfile_serialization=False)
+    assert (
+        convert_instantid(instantid_files[0], path, tmp_path / "a.safetensors").mid_depth == SMALL.mid_depth
+    )
+    convert_instantid(*instantid_files, tmp_path / "b.safetensors")
+    assert read_metadata(tmp_path / "a.safetensors").id == read_metadata(tmp_path / "b.safetensors").id
+    weights["image_proj"] = Bomb()
+    torch.save(weights, path, _use_new_zipfile_serialization=False)
+    assert "it names" in refusal((instantid_files[0], path), tmp_path)
+
+
 def test_weights_that_were_saved_as_parameters_are_read(instantid_files, tmp_path):
     weights = torch.load(instantid_files[1], weights_only=True)
     weights["image_proj"] = {k: torch.nn.Parameter(v.half()) for k, v in weights["image_proj"].items()}
