@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..faces.geometry import transform
@@ -9,7 +11,9 @@ from ..faces.records import FaceRecord, ReferenceFaces
 from ..landmarks.fit import FaceFit, fit_faces
 from ..landmarks.model import FaceModel
 from .bend import PersonGeometry, fit_head
+from .matting import person_alpha
 from .model import HeadModel
+from .outline import raised_scalp
 from .posed import Posed
 from .records import TEXTURE_SIZES, Head
 from .texture import fuse_texture
@@ -51,8 +55,11 @@ def fuse_head(references: ReferenceFaces, size: int = 1024) -> Head:
     face_model, model = FaceModel.load(), HeadModel.load()
     fits = fit_faces([face.landmarks for face in faces], [face.weight for face in faces], face_model)
     person = fit_head(faces, fits, model)
+    alphas = [person_alpha(face.photo) for face in faces if face.photo is not None]
+    posed = [_posed(person, index, face, alphas[index]) for index, face in enumerate(faces)]
+    person = replace(person, bend=person.bend + raised_scalp(posed, person.geometry(), model))
+    posed = [_posed(person, index, face, alphas[index]) for index, face in enumerate(faces)]
     geometry = person.geometry()
-    posed = [_posed(person, index, face) for index, face in enumerate(faces)]
     fused = fuse_texture(posed, geometry, model, size)
     weights = np.array([face.weight for face in faces])
     expression = np.tensordot(weights / weights.sum(), np.stack([fit.expression for fit in fits]), 1)
@@ -70,7 +77,7 @@ def fuse_head(references: ReferenceFaces, size: int = 1024) -> Head:
     )
 
 
-def _posed(person: PersonGeometry, index: int, face: FaceRecord) -> Posed:
+def _posed(person: PersonGeometry, index: int, face: FaceRecord, alpha: np.ndarray) -> Posed:
     """Pose the person's head as one photo shows it, in px of the record's source pixels."""
     photo, seen, model = face.photo, person.photos[index], person.model
     assert photo is not None
@@ -82,6 +89,7 @@ def _posed(person: PersonGeometry, index: int, face: FaceRecord) -> Posed:
         vertices=transform(person.in_photo(index), photo.matrix),
         normals=model.normals(posed[model.source]),
         moved=np.linalg.norm(moved, axis=1)[model.source],
+        alpha=alpha,
         scale=float(seen.scale * photo.matrix[0, 0]),
     )
 

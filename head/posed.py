@@ -26,6 +26,8 @@ class Posed:
         (V, 3) unit, camera frame.
     moved : np.ndarray
         (V,) displacement by the photo's expression, interocular distances.
+    alpha : np.ndarray
+        (H, W) float32 in 0..1: how much of each px of ``photo.pixels`` is the person.
     scale : float
         Px of the photo per interocular distance.
     """
@@ -35,4 +37,5 @@ class Posed:
     vertices: np.ndarray
     normals: np.ndarray
     moved: np.ndarray
+    alpha: np.ndarray
     scale: float

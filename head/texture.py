@@ -64,7 +64,7 @@ def fuse_texture(photos: list[Posed], geometry: np.ndarray, model: HeadModel, si
     """
     layout = UVLayout.of(model.uv, model.triangles, _VIEW)
     views = [view_of(p.vertices, p.normals, model.triangles, layout, p.scale) for p in photos]
-    textures = [unwrap(p.photo, v, layout, size) for p, v in zip(photos, views, strict=True)]
+    textures = [unwrap(p, v, layout, size) for p, v in zip(photos, views, strict=True)]
     shown, weights = weights_of(photos, views, textures, layout, model)
     normals = padded(layout.interpolate(model.normals(geometry[model.source])), layout.inside)
     lights, common, agreeing = _balance(textures, weights, normals, layout, model)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..faces.photo import HeadPhoto
 from .layout import UVLayout, enlarge, padded
-from .matting import person_alpha
+from .posed import Posed
 from .visibility import View
 
 TO_LINEAR = np.where(
@@ -39,15 +38,15 @@ class Unwrapped:
     shown: np.ndarray
 
 
-def unwrap(photo: HeadPhoto, view: View, layout: UVLayout, size: int) -> Unwrapped:
+def unwrap(photo: Posed, view: View, layout: UVLayout, size: int) -> Unwrapped:
     """Sample a photo for every texel.
 
     Parameters
     ----------
-    photo : HeadPhoto
-        Source pixels.
+    photo : Posed
+        Source pixels and the person's alpha.
     view : View
-        Where each texel lies in ``photo.pixels``.
+        Where each texel lies in its px.
     layout : UVLayout
         Of the view.
     size : int
@@ -55,12 +54,12 @@ def unwrap(photo: HeadPhoto, view: View, layout: UVLayout, size: int) -> Unwrapp
     """
     place = enlarge(padded(view.place, layout.inside), size)
     x, y = place[..., 0], place[..., 1]
-    linear = TO_LINEAR[photo.pixels]
-    alpha = person_alpha(photo)
+    linear = TO_LINEAR[photo.photo.pixels]
+    alpha = photo.alpha
     step = _pixels_per_texel(view, layout) * layout.size / size
     if step > 1.4:
         # A photo finer than the texture is averaged, not skipped through.
-        shape = photo.pixels.shape
+        shape = alpha.shape
         small = max(round(shape[1] / step), 8), max(round(shape[0] / step), 8)
         linear = cv2.resize(linear, small, interpolation=cv2.INTER_AREA)
         alpha = cv2.resize(alpha, small, interpolation=cv2.INTER_AREA)
