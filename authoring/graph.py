@@ -48,31 +48,8 @@ class Graph:
             The host has no such node, or the node no such input.
         """
         definition = self.info[kind]
-        inputs, widgets = [], []
         left = dict(values)
-        for section in ("required", "optional"):
-            for name, spec in definition["input"].get(section, {}).items():
-                type_, options = spec[0], spec[1] if len(spec) > 1 else {}
-                is_widget = isinstance(type_, list) or type_ in WIDGET_TYPES
-                if not is_widget or options.get("forceInput"):
-                    slot = {"name": name, "type": type_, "link": None}
-                    inputs.append(slot if section == "required" else {**slot, "shape": 7})
-                    continue
-                choices = type_ if isinstance(type_, list) else options.get("options", [])
-                default = options.get("default", choices[0] if choices else "")
-                widgets.append(left.pop(name, default))
-                inputs.append(
-                    {
-                        "name": name,
-                        "type": "COMBO" if isinstance(type_, list) else type_,
-                        "widget": {"name": name},
-                        "link": None,
-                    }
-                )
-                if name in SEED_INPUTS and options.get("control_after_generate"):
-                    widgets.append(left.pop("control_after_generate", "fixed"))
-                if options.get("image_upload") or options.get("video_upload"):
-                    widgets.append("image")
+        inputs, widgets = _inputs(definition["input"], left)
         if left:
             raise KeyError(f"{kind} has no input {', '.join(left)}")
         # The front end lists sockets before inputs that have a widget.
@@ -187,3 +164,35 @@ def _stable_id(name: str) -> str:
     import uuid
 
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"hifi-portrait/{name}"))
+
+
+def _inputs(
+    definition: Mapping[str, Mapping[str, Any]], left: dict[str, Any]
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Slots and widget values of a node; values that are used are taken out of ``left``."""
+    inputs: list[dict[str, Any]] = []
+    widgets: list[Any] = []
+    for section in ("required", "optional"):
+        for name, spec in definition.get(section, {}).items():
+            type_, options = spec[0], spec[1] if len(spec) > 1 else {}
+            is_widget = isinstance(type_, list) or type_ in WIDGET_TYPES
+            if not is_widget or options.get("forceInput"):
+                slot = {"name": name, "type": type_, "link": None}
+                inputs.append(slot if section == "required" else {**slot, "shape": 7})
+                continue
+            choices = type_ if isinstance(type_, list) else options.get("options", [])
+            default = options.get("default", choices[0] if choices else "")
+            widgets.append(left.pop(name, default))
+            inputs.append(
+                {
+                    "name": name,
+                    "type": "COMBO" if isinstance(type_, list) else type_,
+                    "widget": {"name": name},
+                    "link": None,
+                }
+            )
+            if name in SEED_INPUTS and options.get("control_after_generate"):
+                widgets.append(left.pop("control_after_generate", "fixed"))
+            if options.get("image_upload") or options.get("video_upload"):
+                widgets.append("image")
+    return inputs, widgets

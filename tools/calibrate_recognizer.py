@@ -61,17 +61,7 @@ def measure(
         Number of pairs, quantiles of the similarity of each kind, the threshold of equal error, and the error
         rates at the threshold in use.
     """
-    photos: list[tuple[int, np.ndarray]] = []
-    person = 0
-    for person, images in enumerate(people, start=1):
-        for image in images:
-            vectors = [faces[0].embedding for w in worn(image) if (faces := analyzer.analyze(w, ""))]
-            if vectors:
-                photos.append((person, np.stack(vectors)))
-    for image in crowds:
-        for face in analyzer.analyze(image, ""):
-            person += 1
-            photos.append((person, face.embedding[None]))
+    photos, person = _embeddings(people, crowds, analyzer)
     same: list[float] = []
     different: list[float] = []
     plain_same: list[float] = []
@@ -104,6 +94,24 @@ def measure(
         "missed_at_threshold": round(float((np.array(same) < used).mean()), 4),
         "accepted_at_threshold": round(float((np.array(different) >= used).mean()), 4),
     }
+
+
+def _embeddings(
+    people: Sequence[Sequence[np.ndarray]], crowds: Sequence[np.ndarray], analyzer: FaceAnalyzer
+) -> tuple[list[tuple[int, np.ndarray]], int]:
+    """Return the number of the person and embeddings (worn, E) of each photo with a face; and of people."""
+    photos: list[tuple[int, np.ndarray]] = []
+    person = 0
+    for person, images in enumerate(people, start=1):
+        for image in images:
+            vectors = [faces[0].embedding for w in worn(image) if (faces := analyzer.analyze(w, ""))]
+            if vectors:
+                photos.append((person, np.stack(vectors)))
+    for image in crowds:
+        for face in analyzer.analyze(image, ""):
+            person += 1
+            photos.append((person, face.embedding[None]))
+    return photos, person
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float | int]:

@@ -74,13 +74,17 @@ def page() -> str:
         "| expression | reach | acts on |",
         "|---|---|---|",
     ]
-    for row, name in enumerate(model.expression_names):
-        reach = 100 * float(np.linalg.norm(model.expression[row], axis=1).max())
-        moved = set(model.acts_on(name))
-        groups = [group.replace("_", " ") for group, points in names.GROUPS.items() if moved & set(points)]
-        seen = "" if name in model.observable else " (not observable)"
-        lines.append(f"| {name}{seen} | {reach:.0f} | {', '.join(groups) or '-'} |")
+    lines += [_expression_row(model, row) for row in range(len(model.expression_names))]
     return "\n".join(lines) + "\n"
+
+
+def _expression_row(model: FaceModel, row: int) -> str:
+    name = model.expression_names[row]
+    reach = 100 * float(np.linalg.norm(model.expression[row], axis=1).max())
+    moved = set(model.acts_on(name))
+    groups = [group.replace("_", " ") for group, points in names.GROUPS.items() if moved & set(points)]
+    seen = "" if name in model.observable else " (not observable)"
+    return f"| {name}{seen} | {reach:.0f} | {', '.join(groups) or '-'} |"
 
 
 def _gains(gains: dict[str, float]) -> str:

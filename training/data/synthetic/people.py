@@ -73,6 +73,39 @@ def _thirds(x: float) -> np.ndarray:
     return np.array([max(0.0, 1 - 2 * x), 1 - abs(2 * x - 1), max(0.0, 2 * x - 1)])
 
 
+def _local_weights(names: list[str], rng: np.random.Generator, sigma: float, asymmetry: float) -> np.ndarray:
+    """(L,) weights of local targets: of two opposites one is 0, and both sides of the face nearly agree."""
+    position = {n: i for i, n in enumerate(names)}
+    weights = np.zeros(len(names))
+    shared: dict[str, float] = {}
+    used: set[str] = set()
+    for name in names:
+        if name in used:
+            continue
+        if name.startswith("asym"):
+            weights[position[name]] = max(0.0, rng.normal() * asymmetry)
+            continue
+        for low, high in _OPPOSITES:
+            if name.endswith("-" + low) and name[: -len(low)] + high in position:
+                other = name[: -len(low)] + high
+                used |= {name, other}
+                stem = name[: -len(low) - 1]
+                sided = stem[:2] in ("l-", "r-")
+                value = shared.setdefault(stem[2:] if sided else stem, rng.normal() * sigma)
+                value = float(np.clip(value + (rng.normal() * sigma * 0.1 if sided else 0.0), -1, 1))
+                if "ear" in stem.split("-"):
+                    value *= 0.6
+                weights[position[other] if value > 0 else position[name]] = abs(value)
+                break
+    singles = [n for n in names if n not in used and not n.startswith("asym")]
+    for name in singles:
+        key = name[2:] if name[:2] in ("l-", "r-") else name
+        weights[position[name]] = (
+            0.0 if "ear" in key else max(0.0, shared.setdefault(key, rng.normal() * sigma) - 0.2)
+        )
+    return weights
+
+
 def draw_shape(
     mesh: HeadMesh,
     rng: np.random.Generator,
@@ -109,36 +142,39 @@ def draw_shape(
         for index in np.argwhere(weights > 1e-4):
             vertices = vertices + weights[tuple(index)] * targets[tuple(index)]
     names = [str(n) for n in mesh.local_names]
-    position = {n: i for i, n in enumerate(names)}
-    weights = np.zeros(len(names))
-    shared: dict[str, float] = {}
-    used: set[str] = set()
-    for name in names:
-        if name in used:
-            continue
-        if name.startswith("asym"):
-            weights[position[name]] = max(0.0, rng.normal() * asymmetry)
-            continue
-        for low, high in _OPPOSITES:
-            if name.endswith("-" + low) and name[: -len(low)] + high in position:
-                other = name[: -len(low)] + high
-                used |= {name, other}
-                stem = name[: -len(low) - 1]
-                sided = stem[:2] in ("l-", "r-")
-                value = shared.setdefault(stem[2:] if sided else stem, rng.normal() * sigma)
-                value = float(np.clip(value + (rng.normal() * sigma * 0.1 if sided else 0.0), -1, 1))
-                if "ear" in stem.split("-"):
-                    value *= 0.6
-                weights[position[other] if value > 0 else position[name]] = abs(value)
-                break
-    singles = [n for n in names if n not in used and not n.startswith("asym")]
-    for name in singles:
-        key = name[2:] if name[:2] in ("l-", "r-") else name
-        weights[position[name]] = (
-            0.0 if "ear" in key else max(0.0, shared.setdefault(key, rng.normal() * sigma) - 0.2)
-        )
+    weights = _local_weights(names, rng, sigma, asymmetry)
     active = np.nonzero(weights)[0]
     return (vertices + np.tensordot(weights[active], mesh.local[active], 1)).astype(np.float32)
+
+
+def _draw_skin(rng: np.random.Generator) -> np.ndarray:
+    """(3,) sRGB 0..255."""
+    tone = float(rng.beta(1.1, 1.3))  # light to dark, independent of everything else
+    scale = np.array(
+        [[240, 206, 186], [224, 178, 150], [196, 144, 110], [142, 96, 68], [86, 58, 44]], np.float32
+    )
+    skin = np.array([np.interp(tone, np.linspace(0, 1, 5), scale[:, c]) for c in range(3)])
+    return np.clip(skin * (1 + rng.normal(size=3) * [0.02, 0.025, 0.04]), 25, 250)
+
+
+def _draw_hair_colour(rng: np.random.Generator, age: float) -> np.ndarray:
+    """(3,) sRGB; grey more often with age."""
+    grey = np.clip((age - 45) / 25, 0, 1) * 0.75
+    hair = HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=[0.2, 0.17, 0.15, 0.13, 0.12, 0.12, 0.03, 0.08])]
+    if rng.random() < grey:
+        hair = HAIR_COLOURS[6]
+    return hair * rng.uniform(0.8, 1.2)
+
+
+def _draw_glasses(rng: np.random.Generator) -> tuple[float, float, float] | None:
+    """Half width and half height, decimetres, and power of the lenses' outline; most people have none."""
+    if rng.random() >= 0.2:
+        return None
+    return (
+        float(rng.uniform(0.2, 0.27)),
+        float(rng.uniform(0.14, 0.21)),
+        float(rng.choice([2.0, 3.0, 6.0])),
+    )
 
 
 def draw_person(mesh: HeadMesh, seed: int) -> Person:
@@ -148,27 +184,11 @@ def draw_person(mesh: HeadMesh, seed: int) -> Person:
     male = sex > 0.5
     age = float(rng.uniform(18, 75))
     neutral = draw_shape(mesh, rng, sex, age)
-    tone = float(rng.beta(1.1, 1.3))  # light to dark, independent of everything else
-    scale = np.array(
-        [[240, 206, 186], [224, 178, 150], [196, 144, 110], [142, 96, 68], [86, 58, 44]], np.float32
-    )
-    skin = np.array([np.interp(tone, np.linspace(0, 1, 5), scale[:, c]) for c in range(3)])
-    skin = np.clip(skin * (1 + rng.normal(size=3) * [0.02, 0.025, 0.04]), 25, 250)
-    grey = np.clip((age - 45) / 25, 0, 1) * 0.75
-    hair = HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=[0.2, 0.17, 0.15, 0.13, 0.12, 0.12, 0.03, 0.08])]
-    if rng.random() < grey:
-        hair = HAIR_COLOURS[6]
-    hair = hair * rng.uniform(0.8, 1.2)
+    skin, hair = _draw_skin(rng), _draw_hair_colour(rng, age)
     style = str(rng.choice(HAIR_STYLES, p=[0.1, 0.12, 0.3, 0.26, 0.08, 0.08, 0.06] if male else
                            [0.01, 0.04, 0.11, 0.17, 0.1, 0.27, 0.3]))  # fmt: skip
     beard = str(rng.choice(BEARDS, p=[0.38, 0.2, 0.2, 0.1, 0.12])) if male else "none"
-    glasses = None
-    if rng.random() < 0.2:
-        glasses = (
-            float(rng.uniform(0.2, 0.27)),
-            float(rng.uniform(0.14, 0.21)),
-            float(rng.choice([2.0, 3.0, 6.0])),
-        )
+    glasses = _draw_glasses(rng)
     marks = rng.uniform(-1, 1, (int(rng.choice([0, 0, 1, 2])), 3))
     lip = skin * np.array([0.86, 0.62, 0.62]) + np.array([6, 0, 2])
     if not male and rng.random() < 0.4:
