@@ -24,6 +24,7 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from .encode_render import EncodedRender, fit_render
+from .host import noise_share
 from .masks import fit_mask, prepare_mask
 from .schedule import Schedule
 
@@ -246,14 +247,6 @@ def _blur(x: Tensor, sigma: float) -> Tensor:
     if radius < 1:
         return x
     return gaussian_blur2d(x, 2 * radius + 1, (sigma, sigma), border_type="replicate")
-
-
-def noise_share(model_sampling: Any, sigma: float) -> float:
-    """Return the share of noise in the latents at ``sigma``: 1 for pure noise, 0 for none."""
-    if any(kind.__name__ == "CONST" for kind in type(model_sampling).__mro__):
-        # Flow: latents are (1 - sigma) clean + sigma noise.
-        return min(max(sigma, 0.0), 1.0)
-    return sigma / math.hypot(sigma, float(getattr(model_sampling, "sigma_data", 1.0)))
 
 
 def guide_with_head(

@@ -55,6 +55,28 @@ def prediction_type(model_sampling: Any) -> str:
     return next(iter(fitting), "other")
 
 
+def noise_share(model_sampling: Any, sigma: float) -> float:
+    """Return the share of noise in the latents at ``sigma``: 1 for pure noise, 0 for none.
+
+    Flow matching mixes ``(1 - sigma)`` of the picture with ``sigma`` of noise; all others add ``sigma`` of
+    noise to the picture, whose deviation is ``sigma_data`` (1 where the host does not tell).
+
+    Parameters
+    ----------
+    model_sampling
+        The host's ``model_sampling``; asked how it mixes noise and picture.
+    sigma
+        Of the step.
+    """
+    mix = getattr(model_sampling, "noise_scaling", None)
+    if mix is not None and sigma > 0.0:
+        zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+        picture = float(mix(torch.tensor([sigma]), zero, one))
+        if math.isclose(picture, 1.0 - sigma, abs_tol=1e-5):
+            return min(sigma, 1.0)
+    return sigma / math.hypot(sigma, float(getattr(model_sampling, "sigma_data", 1.0)))
+
+
 def latent_downscale(latent_format: Any) -> int:
     """Return the pixels of the picture per latent pixel, along each side.
 

@@ -17,8 +17,8 @@ from hifi_portrait.patching.head_guidance import (
     GuideSettings,
     applied_guides,
     guide_with_head,
-    noise_share,
 )
+from hifi_portrait.patching.host import noise_share
 
 from tests.patching.small import TWO_LEVELS, Watch, conditioning, make_model, sample, small_vae
 from tests.patching.test_neighbours import lora_weights
