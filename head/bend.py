@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,6 +39,8 @@ ROUNDS = 3
 _REGISTER_STIFFNESS = 4.0
 _FARTHEST_IN_PHOTO = 0.12
 _OFTEN_HIDDEN = 0.03
+_RIGHT_LIDS, _LEFT_LIDS = ((37, 41), (38, 40)), ((43, 47), (44, 46))
+_BLINK_GAIN = (0.6, 1.8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +92,15 @@ class PersonGeometry:
     bend: np.ndarray
     photos: tuple[PhotoPose, ...]
 
+    @cached_property
+    def gain(self) -> np.ndarray:
+        """(52,) factor on each ARKit coefficient: eyes that are open wider have farther to close."""
+        return blink_gain(self.model, self.model.geometry(self.shape), self.bend)
+
     def geometry(self, expression: np.ndarray | None = None) -> np.ndarray:
         """(G, 3) float32 places of the person's head, head frame."""
+        if expression is not None:
+            expression = np.asarray(expression, np.float32) * self.gain
         return self.model.geometry(self.shape, expression) + self.bend
 
     def vertices(self, expression: np.ndarray | None = None) -> np.ndarray:
@@ -131,6 +141,19 @@ class PersonGeometry:
         return result[self.model.source]
 
 
+def blink_gain(model: HeadModel, template: np.ndarray, bend: np.ndarray) -> np.ndarray:
+    """(52,) factor on ARKit coefficients for a head `template` (G, 3) that was bent by (G, 3)."""
+    gain = np.ones(len(model.expression_names), np.float32)
+    before, after = model.landmarks(template), model.landmarks(template + bend)
+    for name, pairs in (("eyeBlinkRight", _RIGHT_LIDS), ("eyeBlinkLeft", _LEFT_LIDS)):
+        upper, lower = np.array(pairs).T
+        was, now = (
+            np.linalg.norm(points[upper] - points[lower], axis=1).mean() for points in (before, after)
+        )
+        gain[model.expression_names.index(name)] = np.clip(now / max(was, 1e-3), *_BLINK_GAIN)
+    return gain
+
+
 def _project(posed: np.ndarray, scale: float, centre: np.ndarray) -> np.ndarray:
     enlarge = scale * CAMERA_DISTANCE / (CAMERA_DISTANCE - posed[:, 2])
     return np.stack(
@@ -158,7 +181,7 @@ class _Photo:
         self.expression = fit.expression
         self.expressed = self.read(model.expressed(fit.expression))
         self.weight = float(record.weight) * (0.05 + float(record.quality.score) ** 2)
-        self.known = np.isfinite(points[:, :2]).all(1)
+        self.known = np.asarray(np.isfinite(points[:, :2]).all(axis=1))
         self.has_depth = points.shape[1] > 2 and bool(np.isfinite(points[self.known, 2]).all())
         self.trust = np.ones(len(points))
         error = ACROSS**2 + (PIXEL_NOISE / self.scale) ** 2
@@ -279,11 +302,15 @@ def fit_head(
         bend = _bend_once(model, photos, shares, template, person, normals)
     person = template + bend
     normals = _normals(model, person)
+    gain = blink_gain(model, model.geometry(shape), person - model.geometry(shape))
     poses = []
     for photo, share in zip(photos, shares, strict=True):
         visible = photo.visible(normals)
+        photo.expressed = photo.read(model.expressed(photo.expression * gain))
         photo.refine_pose(photo.read(person) + photo.expressed, visible)
-        poses.append(_register(model, photo, float(share), person, visible))
+        poses.append(
+            _register(model, photo, float(share), person + model.expressed(photo.expression * gain), visible)
+        )
     return PersonGeometry(model, shape, (person - model.geometry(shape)).astype(np.float32), tuple(poses))
 
 
@@ -343,7 +370,7 @@ def _register(
     model: HeadModel, photo: _Photo, share: float, person: np.ndarray, visible: np.ndarray
 ) -> PhotoPose:
     """Pose of a photo, and the smooth rest in its picture."""
-    posed = (person + model.expressed(photo.expression)) @ photo.rotation.T
+    posed = person @ photo.rotation.T
     left = photo.points[:, :2] - photo.read(_project(posed, photo.scale, photo.translation))[:, :2]
     left = np.where(photo.known[:, None], left, 0.0) / photo.scale
     field = spread(

@@ -25,7 +25,7 @@ TENSION = 1.0
 """Weight of the Laplacian energy: beyond the last point a field fades and does not go on straight."""
 DAMPING = 0.3
 """Pull to zero: what no point asks for fades over about 1.5 interocular distances."""
-NECK_DAMPING = 60.0
+NECK_DAMPING = 40.0
 """The same at the collar, where no detector says anything."""
 _EYE_SCALE = (0.92, 1.1)
 """Limits within which an eyeball grows with its lids."""
@@ -112,7 +112,7 @@ def surface_of(model: HeadModel) -> Surface:
     points = model.mean[skin].astype(float)
     laplacian, area = _cotangents(points, triangles)
     bending = laplacian @ sparse.diags(1 / area) @ laplacian
-    low = np.clip((-1.7 - points[:, 1] + 0.35 * np.minimum(points[:, 2], 0.2)) / 0.6, 0, 1)
+    low = np.clip((-1.75 - points[:, 1] + 0.35 * np.minimum(points[:, 2], 0.2)) / 0.8, 0, 1)
     hold = DAMPING + NECK_DAMPING * low**2
     energy = STIFFNESS * bending + TENSION * laplacian + sparse.diags(hold * area)
     inner = np.nonzero(np.isin(region, [REGIONS.index(name) for name in apart[2:]]))[0]

@@ -34,6 +34,8 @@ from . import head_parts, head_uv
 from .distil_face import EMBEDDING, People
 
 PEOPLE = 4000
+TONGUE_HEIGHT = 0.6
+"""The base mesh's tongue fills an open mouth; ours lies low, so that the mouth is dark behind the teeth."""
 FACEMESH = Path(__file__).parent / "calibration" / "facemesh468.npz"
 """Places of Face Mesh's points on the base mesh, from ``place_facemesh.py``."""
 MIRROR_AXIS = np.array([-1.0, 1.0, 1.0])
@@ -265,6 +267,9 @@ def distil(data: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         )
     ))  # fmt: skip
     region = regions(points, part, masks)
+    tongue = part == 1 + PARTS.index("tongue")
+    low = mean[tongue, 1].min()
+    mean[tongue, 1] = low + TONGUE_HEIGHT * (mean[tongue, 1] - low)
     opened = mean + 0.35 * expression[face.expression_index["jawOpen"]]
     source, corners, uv = head_uv.lay_out(triangles, opened, region, part, mirror)
     low, high = 5.75, 6.35

@@ -150,8 +150,9 @@ def relax(triangles: np.ndarray, points: np.ndarray, density: np.ndarray, mirror
         rim = np.setdiff1d(filled[(filled == middle).any(1)], [middle])
         points = np.concatenate([points, points[rim].mean(0, keepdims=True)])
         density = np.append(density, density[rim].mean())
-    across = np.abs(points[own:, None] * [-1, 1, 1] - points[None, own:]).sum(2).argmin(1)
-    mirror = np.append(mirror, own + across)
+    if count > own:
+        across = np.abs(points[own:, None] * [-1, 1, 1] - points[None, own:]).sum(2).argmin(1)
+        mirror = np.append(mirror, own + across)
     triangles = filled
     metric = _Metric(triangles, points, density, loose)
     # Best overall size first.
@@ -229,11 +230,6 @@ def _skin_island(
     mirror[path[:-1]] = np.arange(len(points), len(source))
     uv = relax(opened, points[source], density[source], mirror)
     return used[source], opened, uv
-
-
-def _grid_strip(points: np.ndarray) -> np.ndarray:
-    """Rolled-out map (V, 2) of a dental arch."""
-    return np.stack([np.arctan2(points[:, 0], points[:, 2] - points[:, 2].min() + 0.2), points[:, 1]], 1)
 
 
 CROWN = -1.15
@@ -315,11 +311,11 @@ def lay_out(
         local = index.reshape(-1, 3)
         if name.endswith("eye"):
             flat = eyeball_uv()
-        elif name.endswith("teeth"):
-            flat = _grid_strip(points[used])
         elif name.startswith("tongue"):
             flat = points[used][:, [0, 2]] * [1 if name.endswith("top") else -1, -1]
         else:
-            flat = tutte(local, points[used])
+            number = np.full(len(points), -1)
+            number[used] = np.arange(len(used))
+            flat = relax(local, points[used], np.ones(len(used)), number[mirror[used]])
         add(used, local, _place(flat, ISLANDS[name]))
     return np.concatenate(sources), np.concatenate(corners), np.concatenate(maps)

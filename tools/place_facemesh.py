@@ -112,7 +112,7 @@ def onto_surface(
             uv = np.linalg.lstsq(plane, place - a, rcond=None)[0]
             share = np.clip(np.array([1 - uv.sum(), *uv]), 0, None)
             share /= share.sum()
-            distance = np.linalg.norm(share @ points[triangles[t]] - place)
+            distance = float(np.linalg.norm(share @ points[triangles[t]] - place))
             if distance < best:
                 best, corners[i], shares[i] = distance, triangles[t], share
     return corners, shares
@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     mesh, analyzer = HeadMesh.load(args.data), OpenAnalyzer([args.models])
     seen = [found for seed in range(RENDERS) if (found := observe(mesh, analyzer, 70_000 + seed))]
     places, jaw = np.array([p for p, _ in seen]), np.array([j for _, j in seen])
-    places[np.ix_(jaw < _OPEN, INNER_LIPS)] = np.nan
+    places[np.ix_(np.nonzero(jaw < _OPEN)[0], np.array(INNER_LIPS))] = np.nan
     mean = robust_mean(places)
     mirrored = mean * [-1.0, 1.0, 1.0]
     across = cKDTree(mean).query(mirrored)[1]
