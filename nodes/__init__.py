@@ -19,6 +19,7 @@ class HiFiPortraitExtension(ComfyExtension):
         for folder in paths.model_folders():
             remove_debris(folder)
             remove_debris(folder / identity.FOLDER)
+            remove_debris(folder / head.FOLDER)
         nodes = [
             *faces.NODES,
             *identity.NODES,

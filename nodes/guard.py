@@ -16,6 +16,7 @@ from comfy_api.latest import io
 from ..boundary.text import LONGEST_MESSAGE, echoed, name, printable
 from ..faces.files import MissingModelFileError
 from ..faces.runtime import MissingPackageError
+from .sockets import socket_problem
 
 _PACK = str(Path(__file__).resolve().parent.parent)
 _WITH_A_COMMAND = (MissingModelFileError, MissingPackageError)
@@ -25,10 +26,11 @@ _WITH_A_COMMAND = (MissingModelFileError, MissingPackageError)
 def guarded(nodes: list[type[io.ComfyNode]]) -> list[type[io.ComfyNode]]:
     """Guard what the host calls on each node; the classes are changed in place.
 
-    ``execute`` checks the values of its widgets: the host checks what is typed into them, except for NaN, and
-    nothing of what is linked to them. Whatever ``execute``, ``validate_inputs`` and ``fingerprint_inputs``
-    raise has a text that the host can write to its log: one that it cannot encode would end its only worker
-    thread. Our own messages become one line of at most `LONGEST_MESSAGE` characters.
+    ``execute`` checks its values: the host checks what is typed into widgets, except for NaN, nothing of what
+    is linked to them, and nothing of what a prompt holds in place of a link. Whatever ``execute``,
+    ``validate_inputs`` and ``fingerprint_inputs`` raise has a text that the host can write to its log: one
+    that it cannot encode would end its only worker thread. Our own messages become one line of at most
+    `LONGEST_MESSAGE` characters.
     """
     for node in nodes:
         for method in ("execute", "validate_inputs", "fingerprint_inputs"):
@@ -79,7 +81,7 @@ def _check_values(node: type[io.ComfyNode], described: list[io.Schema], values: 
 
 
 def _problem(item: Any, value: Any) -> str | None:
-    """Return what is wrong with the value of a widget, None when nothing is."""
+    """Return what is wrong with the value of a widget or socket, None when nothing is."""
     if value is None and item.optional:
         return None
     if isinstance(item, io.Int.Input | io.Float.Input):
@@ -97,7 +99,7 @@ def _problem(item: Any, value: Any) -> str | None:
         return f"must be on or off, it is {echoed(value)}"
     if isinstance(item, io.Combo.Input) and not (isinstance(value, str) and value in item.options):
         return f"{echoed(value)} is not one of {name(', '.join(map(str, item.options)))}"
-    return None
+    return socket_problem(item.get_io_type(), value)
 
 
 def _make_presentable(error: Exception) -> None:

@@ -9,7 +9,7 @@ import torch
 from comfy.model_management import get_torch_device
 from comfy_api.latest import io, ui
 
-from ..boundary.files import stamp
+from ..boundary.text import echoed, printable
 from ..head.fuse import fuse_head
 from ..head.light import flat_light, light_from
 from ..head.preview import head_sheet
@@ -20,16 +20,20 @@ from ..head.render import render_head
 from ..head.store import SUFFIX, load_head, save_head
 from ..identity.store import check_name
 from . import paths
+from .kept import Kept, version
 from .types import CATEGORY, FaceLandmarks3D, Head, ReferenceFaces, advanced
 
-_FOLDER = "heads"
+FOLDER = "heads"
+"""Below a folder of models."""
 _NONE_SAVED = "none saved"
 _WHAT = "a head"
 LIGHTS = ("as the photos", "flat", "from a direction", "from a picture")
 
+_kept = Kept()
+
 
 def _folders() -> list[Path]:
-    return [folder / _FOLDER for folder in paths.model_folders()]
+    return [folder / FOLDER for folder in paths.model_folders()]
 
 
 def _saved() -> dict[str, Path]:
@@ -40,6 +44,11 @@ def _saved() -> dict[str, Path]:
             if path.is_file():
                 found.setdefault(path.stem, path)
     return found
+
+
+def _missing(name: str) -> str:
+    place = printable(_folders()[0], 120)
+    return f"there is no head {echoed(name)} in {place}; save it with Save Head, or choose another"
 
 
 def _about(head: HeadData) -> str:
@@ -312,6 +321,11 @@ class SaveHead(io.ComfyNode):
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, name: str | None = None, overwrite: bool = True, **kwargs: Any) -> str:
+        """Run again when the file that was saved is no longer there, or another."""
+        return _kept.fingerprint((name, overwrite))
+
+    @classmethod
     def execute(cls, head: HeadData, name: str, overwrite: bool) -> io.NodeOutput:
         """Save into the preferred folder."""
         clean, number = check_name(name, _WHAT), 2
@@ -320,6 +334,7 @@ class SaveHead(io.ComfyNode):
             path = _folders()[0] / f"{check_name(f'{clean} {number}', _WHAT)}{SUFFIX}"
             number += 1
         save_head(head, path)
+        _kept.saved((name, overwrite), path)
         return io.NodeOutput(head, path.stem, ui=ui.PreviewText(f"saved as {path.stem}"))
 
 
@@ -350,21 +365,21 @@ class LoadHead(io.ComfyNode):
         if name is None or name in _saved():
             return True
         if name == _NONE_SAVED:
-            return f"no head in {_folders()[0]}; save one with Save Head"
-        return f"there is no head '{name}' in {_folders()[0]}; save it with Save Head, or choose another"
+            return f"no head in {printable(_folders()[0], 120)}; save one with Save Head"
+        return _missing(name)
 
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
         """Run again when the file changed."""
         path = _saved().get(name)
-        return "" if path is None else str(stamp(path))
+        return "" if path is None else repr(version(path))
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
         """Load by name."""
         path = _saved().get(name)
         if path is None:
-            raise ValueError(f"there is no head '{name}' in {_folders()[0]}; save it with Save Head")
+            raise ValueError(_missing(name))
         return _output(load_head(path), cls)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import torch
 from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
-from ..boundary.files import stamp
 from ..boundary.text import echoed, printable
 from ..identity import store
 from ..identity.identity import Identity as IdentityData
 from ..identity.refine import refine_faces
 from . import paths
+from .kept import Kept, version
 from .types import CATEGORY, HiFiNet, Identity, ReferenceFaces
 
 FOLDER = "identities"
@@ -36,16 +35,7 @@ def _saved() -> dict[str, Path]:
     return found
 
 
-_kept: dict[tuple[str | None, bool], tuple[Path, object]] = {}
-_lost: Counter[tuple[str | None, bool]] = Counter()
-"""By name and overwrite: the file that was saved last, and how often such files have gone since."""
-
-
-def _version(path: Path) -> object:
-    try:
-        return stamp(path)
-    except OSError:
-        return None
+_kept = Kept()
 
 
 def _clip_encoder(clip_vision: Any) -> Any:
@@ -176,22 +166,14 @@ class SaveIdentity(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, name: str | None = None, overwrite: bool = True, **kwargs: Any) -> str:
-        """Run again when the file that was saved is no longer there, or another.
-
-        The host would else take the result from its cache and report success without a file. It must not
-        change otherwise: all that follows would run again.
-        """
-        key = (name, overwrite)
-        if key in _kept and _version(_kept[key][0]) != _kept[key][1]:
-            del _kept[key]
-            _lost[key] += 1
-        return str(_lost[key])
+        """Run again when the file that was saved is no longer there, or another."""
+        return _kept.fingerprint((name, overwrite))
 
     @classmethod
     def execute(cls, identity: IdentityData, name: str, overwrite: bool) -> io.NodeOutput:
         """Save into the preferred folder."""
         path = store.save_identity(identity, _folders()[0], name, overwrite)
-        _kept[name, overwrite] = (path, _version(path))
+        _kept.saved((name, overwrite), path)
         return io.NodeOutput(identity, path.stem, ui=ui.PreviewText(f"saved as {path.stem}"))
 
 
@@ -229,7 +211,7 @@ class LoadIdentity(io.ComfyNode):
     def fingerprint_inputs(cls, name: str) -> str:
         """Run again when the file changed."""
         path = _saved().get(name)
-        return "" if path is None else repr(_version(path))
+        return "" if path is None else repr(version(path))
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from harness.host import HostError, import_host
@@ -156,6 +157,41 @@ def test_choices_are_among_the_options(node, value):
     with pytest.raises(ValueError, match=r"Raises: style .* is not one of mesh72, kps5") as caught:
         node.execute(number=1.0, style=value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("FACE_ANALYZER", {}),
+        ("REFERENCE_FACES", "faces"),
+        ("IDENTITY", None),
+        ("FACE_LANDMARKS_3D", [1, 2]),
+        ("HIFI_NET", 7),
+        ("HEAD", {"a": 1}),
+        ("MODEL", "model"),
+        ("CLIP_VISION", {}),
+        ("IMAGE", "x" * 10**6),
+        ("IMAGE", torch.zeros(2, 3)),
+        ("IMAGE", torch.zeros(1, 4, 4, 9)),
+        ("MASK", torch.zeros(0, 4, 4)),
+    ],
+)
+def test_what_a_prompt_holds_in_place_of_a_link_is_checked(guard, kind, value):
+    from hifi_portrait.nodes.sockets import socket_problem
+
+    text = socket_problem(kind, value)
+    assert text.startswith("must come from ")
+    assert text.isprintable()
+    assert len(text) < 200
+    assert socket_problem("LATENT", value) is None
+
+
+@pytest.mark.host
+def test_a_dictionary_is_no_analyzer(host):
+    text = refused(
+        host, {"1": {**faces("x"), "inputs": {**faces("x")["inputs"], "analyzer": {}}}, "2": shown("1", 3)}
+    )
+    assert "Load Reference Faces: analyzer must come from Load Face Analyzer, it is {}" in text
 
 
 def test_right_values_pass(node):

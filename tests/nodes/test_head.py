@@ -217,6 +217,19 @@ def test_a_damaged_file_is_one_line(host, fused):
     assert len(str(error.value).strip().splitlines()) == 1
 
 
+def test_a_saved_head_that_was_deleted_is_saved_again(host, fused):
+    save = {"head": ["3", 0], "name": "Test of nodes gone", "overwrite": True}
+    graph = {**fused, "4": {"class_type": "HiFiPortraitSaveHead", "inputs": save}}
+    path = heads(host) / "Test of nodes gone.safetensors"
+    host.run(graph)
+    written = path.stat().st_mtime_ns
+    host.run(graph)
+    assert path.stat().st_mtime_ns == written
+    path.unlink()
+    host.run(graph)
+    assert load_head(path).sources
+
+
 def test_a_file_that_changed_is_read_again(host, fused):
     save = {"head": ["3", 0], "name": "Test of nodes", "overwrite": True}
     host.run({**fused, "4": {"class_type": "HiFiPortraitSaveHead", "inputs": save}})
