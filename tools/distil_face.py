@@ -156,8 +156,7 @@ def align(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
 
 def eye_frame(points: np.ndarray) -> tuple[np.ndarray, float]:
     """Midpoint of the eyes' centres, and their distance."""
-    right, left = points[list(names.RIGHT_EYE)].mean(0), points[list(names.LEFT_EYE)].mean(0)
-    return (right + left) / 2, float(np.linalg.norm(left - right))
+    return names.eyes_midpoint(points), names.interocular_distance(points)
 
 
 def triangulate(points: np.ndarray, uv: np.ndarray) -> np.ndarray:

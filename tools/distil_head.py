@@ -252,11 +252,7 @@ def distil(data: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     identity = np.array(
         [meet(b, mean, landmarks, exact) for b, exact in zip(identity, face.identity, strict=True)]
     )
-    unit = np.linalg.norm(
-        np.subtract(
-            *((landmarks @ targets.base)[list(eye)].mean(0) for eye in (names.RIGHT_EYE, names.LEFT_EYE))
-        )
-    )
+    unit = names.interocular_distance(landmarks @ targets.base)
     expression = targets.expression / unit
     print("72 points:", *(
         f"{name} {np.abs(ours - theirs).max():.5f}"
