@@ -73,11 +73,12 @@ def read_header(path: str | Path) -> Header:
         with Path(path).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(8)
-            if start.startswith(_PICKLE_STARTS):
+            length = int.from_bytes(start, "little")
+            # A header of 896 bytes starts as a pickle does, too.
+            if start.startswith(_PICKLE_STARTS) and length > LONGEST_HEADER:
                 raise PickleError("it is a pickle, which could run code of its maker and is never loaded")
             if len(start) < 8:
                 raise BadTensorFileError(f"it has {size} bytes, too few for a header")
-            length = int.from_bytes(start, "little")
             if length > min(size - 8, LONGEST_HEADER):
                 raise BadTensorFileError(
                     f"its header would have {length} bytes; the file has {size}, and at most "

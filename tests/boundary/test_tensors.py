@@ -42,6 +42,15 @@ def test_what_the_library_writes_is_read(tmp_path):
     assert floating == {"half", "brain", "none", "Ünï"}
 
 
+@pytest.mark.parametrize("length", [*range(104, 2000, 8), 0x28000, 0x48000])
+def test_a_header_of_any_length_is_no_pickle(tmp_path, length):
+    header = {**GOOD, "__metadata__": {"a": ""}}
+    header["__metadata__"]["a"] = "x" * (length - len(json.dumps(header)))
+    path = write(tmp_path / "a.safetensors", header)
+    assert path.stat().st_size == 8 + length + 24
+    assert read_header(path).tensors["a"].shape == (2, 3)
+
+
 BAD = {
     "not JSON": b"{nonsense",
     "deep": b"[" * 100_000,
