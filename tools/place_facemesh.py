@@ -34,7 +34,7 @@ from ..training.data.synthetic.scenes import draw_scene
 from .head_parts import Base
 
 OUTPUT = Path(__file__).parent / "calibration" / "facemesh468.npz"
-RENDERS, SIZE = 160, 288
+RENDERS, SIZE = 70, 224
 INNER_LIPS = (
     78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,
 )  # fmt: skip
