@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from ..faces.records import FaceRecord
 from ..landmarks import names
 from ..landmarks.camera import CAMERA_DISTANCE
 from ..landmarks.fit import FaceFit
+from .expression import expressed
 from .model import HeadModel
 from .surface import points_of, spread
 
@@ -39,8 +39,6 @@ ROUNDS = 3
 _REGISTER_STIFFNESS = 4.0
 _FARTHEST_IN_PHOTO = 0.12
 _OFTEN_HIDDEN = 0.03
-_RIGHT_LIDS, _LEFT_LIDS = ((37, 41), (38, 40)), ((43, 47), (44, 46))
-_BLINK_GAIN = (0.6, 1.8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +90,10 @@ class PersonGeometry:
     bend: np.ndarray
     photos: tuple[PhotoPose, ...]
 
-    @cached_property
-    def gain(self) -> np.ndarray:
-        """(52,) factor on each ARKit coefficient: eyes that are open wider have farther to close."""
-        return blink_gain(self.model, self.model.geometry(self.shape), self.bend)
-
     def geometry(self, expression: np.ndarray | None = None) -> np.ndarray:
         """(G, 3) float32 places of the person's head, head frame."""
-        if expression is not None:
-            expression = np.asarray(expression, np.float32) * self.gain
-        return self.model.geometry(self.shape, expression) + self.bend
+        neutral = self.model.geometry(self.shape) + self.bend
+        return neutral if expression is None else neutral + expressed(self.model, neutral, expression)
 
     def vertices(self, expression: np.ndarray | None = None) -> np.ndarray:
         """Vertices of the person's head before it is posed.
@@ -139,19 +131,6 @@ class PersonGeometry:
         if registered:
             result[:, :2] += photo.registration
         return result[self.model.source]
-
-
-def blink_gain(model: HeadModel, template: np.ndarray, bend: np.ndarray) -> np.ndarray:
-    """(52,) factor on ARKit coefficients for a head `template` (G, 3) that was bent by (G, 3)."""
-    gain = np.ones(len(model.expression_names), np.float32)
-    before, after = model.landmarks(template), model.landmarks(template + bend)
-    for name, pairs in (("eyeBlinkRight", _RIGHT_LIDS), ("eyeBlinkLeft", _LEFT_LIDS)):
-        upper, lower = np.array(pairs).T
-        was, now = (
-            np.linalg.norm(points[upper] - points[lower], axis=1).mean() for points in (before, after)
-        )
-        gain[model.expression_names.index(name)] = np.clip(now / max(was, 1e-3), *_BLINK_GAIN)
-    return gain
 
 
 def _project(posed: np.ndarray, scale: float, centre: np.ndarray) -> np.ndarray:
@@ -302,15 +281,13 @@ def fit_head(
         bend = _bend_once(model, photos, shares, template, person, normals)
     person = template + bend
     normals = _normals(model, person)
-    gain = blink_gain(model, model.geometry(shape), person - model.geometry(shape))
     poses = []
     for photo, share in zip(photos, shares, strict=True):
         visible = photo.visible(normals)
-        photo.expressed = photo.read(model.expressed(photo.expression * gain))
+        moved = expressed(model, person, photo.expression)
+        photo.expressed = photo.read(moved)
         photo.refine_pose(photo.read(person) + photo.expressed, visible)
-        poses.append(
-            _register(model, photo, float(share), person + model.expressed(photo.expression * gain), visible)
-        )
+        poses.append(_register(model, photo, float(share), person + moved, visible))
     return PersonGeometry(model, shape, (person - model.geometry(shape)).astype(np.float32), tuple(poses))
 
 

@@ -11,6 +11,7 @@ from ..faces.records import FaceRecord, ReferenceFaces
 from ..landmarks.fit import FaceFit, fit_faces
 from ..landmarks.model import FaceModel
 from .bend import PersonGeometry, fit_head
+from .expression import expressed
 from .matting import person_alpha
 from .model import HeadModel
 from .outline import raised_scalp
@@ -81,7 +82,7 @@ def _posed(person: PersonGeometry, index: int, face: FaceRecord, alpha: np.ndarr
     """Pose the person's head as one photo shows it, in px of the record's source pixels."""
     photo, seen, model = face.photo, person.photos[index], person.model
     assert photo is not None
-    moved = model.expressed(seen.expression)
+    moved = expressed(person.model, person.geometry(), seen.expression)
     posed = model.posed(person.geometry(seen.expression), seen.rotation)
     return Posed(
         face=face,

@@ -12,6 +12,7 @@ from ..landmarks.camera import project, rotation
 from ..landmarks.generate import placement
 from ..landmarks.landmarks import FaceLandmarks3D
 from ..landmarks.model import FaceModel
+from .expression import expressed
 from .light import basis, unit
 from .model import HeadModel
 from .raster import interpolate, triangle_ids
@@ -84,7 +85,7 @@ def _render_one(
     model = HeadModel.load()
     width, height, device = landmarks.width, landmarks.height, texture.device
     matrix = rotation(*landmarks.pose[row])
-    geometry = head.geometry + model.expressed(landmarks.expression[row])
+    geometry = head.geometry + expressed(model, head.geometry, landmarks.expression[row])
     posed = model.posed(geometry[model.source], matrix)
     points = project(posed, np.eye(3), scale, position)
     ids = triangle_ids(points, model.triangles, width, height)

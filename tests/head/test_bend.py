@@ -9,6 +9,7 @@ from hifi_portrait.faces.open_analyzer import OpenAnalyzer
 from hifi_portrait.faces.pictures import NamedImage, read_image
 from hifi_portrait.faces.references import ReferenceOptions, load_references
 from hifi_portrait.head.bend import FARTHEST, fit_head
+from hifi_portrait.head.expression import expressed
 from hifi_portrait.head.model import REGIONS, HeadModel
 from hifi_portrait.head.surface import points_of, spread
 from hifi_portrait.landmarks.camera import project, rotation
@@ -143,7 +144,26 @@ def test_eyeballs_stay_round_and_lids_still_close():
         assert np.ptp(after / before) < 0.02
     shown = [eye_pixels(found.geometry()), eye_pixels(closed)]
     assert shown[0] > 200
-    assert shown[1] < 0.15 * shown[0]
+    assert shown[1] < 0.12 * shown[0]
+
+
+@pytest.mark.parametrize("opening", [-0.05, 0.06])
+def test_lids_of_narrow_and_wide_eyes_meet(opening):
+    neutral = HEAD.geometry()
+    lids = HEAD.geometry_region == REGIONS.index("lids")
+    rise = np.zeros_like(neutral)
+    upper = lids & (neutral[:, 1] > HEAD.landmarks(neutral)[36:42, 1].mean())
+    rise[upper, 1] += opening
+    blink = FACE.coefficients({"eyeBlinkLeft": 1, "eyeBlinkRight": 1})
+    person_ = neutral + rise
+    ours, template = person_ + expressed(HEAD, person_, blink), person_ + HEAD.expressed(blink)
+    usual = HEAD.landmarks(neutral + HEAD.expressed(blink))
+    for up, low in ((37, 41), (38, 40), (43, 47), (44, 46)):
+        gap = [
+            (HEAD.landmarks(g)[up] - HEAD.landmarks(g)[low])[1] - (usual[up] - usual[low])[1]
+            for g in (ours, template)
+        ]
+        assert abs(gap[0]) < 0.3 * abs(gap[1])
 
 
 def test_points_of_another_layout_and_unknown_ones():
