@@ -9,7 +9,9 @@ from .blend import pull_push
 
 _BAND = 0.045
 """Depth of the shown edge that is reflected outwards, as a share of the texture's side."""
-_INSET = 3
+_GRAIN = 0.12
+"""Largest contrast of continued hair, square root of linear light."""
+_INSET = 5
 """Texels that the reflecting edge lies inside of what is shown: the outermost ones are mixed with
 background."""
 
@@ -29,13 +31,15 @@ def continued(colours: np.ndarray, known: np.ndarray, scalp: np.ndarray) -> np.n
     """
     smooth = pull_push(colours, known)
     on_scalp = (scalp > 0.5).astype(np.float32)
-    shown = known * on_scalp
+    # Beside ears and neck the scalp is seen at a grazing angle, with them mixed in.
+    reach = 2 * (len(known) // 50) + 1
+    shown = known * cv2.erode(on_scalp, np.ones((reach, reach), np.uint8)) * (known > 0.8)
     if shown.sum() < 64:
         return smooth
     hair = pull_push(colours, shown)
     grain = _reflected(colours - cv2.GaussianBlur(hair, (0, 0), len(known) / 100), shown > 0.9)
     if grain is not None:
-        hair = hair + grain * (1 - known[..., None])
+        hair = hair + np.clip(grain, -_GRAIN, _GRAIN) * (1 - known[..., None])
     filled = known[..., None] * colours + (1 - known[..., None]) * hair
     soft = cv2.GaussianBlur(on_scalp, (0, 0), len(known) / 200)[..., None]
     return smooth + soft * (filled - smooth)

@@ -18,12 +18,15 @@ from .model import HeadModel
 from .raster import interpolate, triangle_ids
 from .records import Head, HeadRender
 from .visibility import smoothstep
+from .weights import INNER
 
 _OPAQUE = (0.15, 0.5)
 """Cosines between surface and line of sight: below the first the texture's opacity counts (it comes from the
 outlines that the photos show), from the second the head is solid."""
 _GRAZING = (0.05, 0.45)
 """Cosines between which confidence rises: foreshortened texels show little."""
+_CLOSED, _OPENING = 0.3, (0.03, 0.14)
+"""Brightness inside of closed lips, and how far they part (interocular distances) where it rises to 1."""
 _COARSE = 2
 """Normals and what hangs on them are computed at one of so many pixels."""
 
@@ -125,7 +128,8 @@ def _render_one(
             "z": maps[..., 2],
         }.items()
     }
-    picture = sampled[:3].permute(1, 2, 0) * on["covered"][..., None]
+    shade = torch.from_numpy(_in_mouth(model, geometry)[ids]).to(device)
+    picture = sampled[:3].permute(1, 2, 0) * (on["covered"] * shade)[..., None]
     if light is not None:
         gain = _gain(coarse, matrix, head.light, light)
         picture = _relit(picture, torch.from_numpy(cv2.resize(gain, size)).to(device))
@@ -154,3 +158,12 @@ def _gain(normals: np.ndarray, matrix: np.ndarray, own: np.ndarray, wanted: np.n
 def _relit(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
     linear = rgb_to_linear_rgb(picture.permute(2, 0, 1)) * gain.permute(2, 0, 1)
     return linear_rgb_to_rgb(linear.clamp(0, 1)).permute(1, 2, 0)
+
+
+def _in_mouth(model: HeadModel, geometry: np.ndarray) -> np.ndarray:
+    """(T + 1,) float32 brightness of triangles: lips that hardly part let no light in; last: none."""
+    points = model.landmarks(geometry)
+    gap = float(np.linalg.norm(points[62] - points[66]))
+    inside = model.in_region(*INNER)[model.triangles].all(1)
+    light = _CLOSED + (1 - _CLOSED) * smoothstep(*_OPENING, np.float64(gap))
+    return np.append(np.where(inside, light, 1.0), 1.0).astype(np.float32)

@@ -16,7 +16,7 @@ from .model import HeadModel
 from .posed import Posed
 from .unwrap import TO_LINEAR, Unwrapped, to_srgb8, unwrap
 from .visibility import View, smoothstep, view_of
-from .weights import SKIN, coherent, member, weights_of
+from .weights import INNER, SKIN, coherent, member, weights_of
 
 _VIEW, _LIGHT = 512, 128
 """px of the textures on which visibility and light are worked out."""
@@ -33,6 +33,8 @@ _USUAL = {
     "mouth": (88, 36, 36),
 }
 """sRGB of what is inside a mouth, as ``training/data/synthetic`` has it."""
+_ENOUGH = 0.08
+"""Share of a region that must be shown for its own colour to go on instead of the usual one."""
 _USUAL_SKIN = 0.75
 """Square root of linear light of a well lit face's brightest channel."""
 
@@ -63,7 +65,8 @@ def fuse_texture(photos: list[Posed], geometry: np.ndarray, model: HeadModel, si
         Side of the texture, px.
     """
     layout = UVLayout.of(model.uv, model.triangles, _VIEW)
-    views = [view_of(p.vertices, p.normals, model.triangles, layout, p.scale) for p in photos]
+    inner = model.in_region(*INNER).astype(np.float32)
+    views = [view_of(p.vertices, p.normals, model.triangles, layout, p.scale, inner) for p in photos]
     textures = [unwrap(p, v, layout, size) for p, v in zip(photos, views, strict=True)]
     shown, weights = weights_of(photos, views, textures, layout, model)
     normals = padded(layout.interpolate(model.normals(geometry[model.source])), layout.inside)
@@ -183,7 +186,11 @@ def _with_usual(filled: np.ndarray, known: np.ndarray, layout: UVLayout, model: 
     brightness = float(np.clip(lit / _USUAL_SKIN, 0.45, 1.15))
     for region, colour in _USUAL.items():
         usual = np.sqrt(TO_LINEAR[list(colour)]) * brightness
-        share = enlarge(member(layout, model, region), size) * (1 - known)
+        inside = enlarge(member(layout, model, region), size)
+        own = (inside > 0.9) & (known > 0.9)
+        if own.mean() > _ENOUGH * (inside > 0.9).mean():
+            usual = np.median(filled[own], 0)
+        share = inside * (1 - known)
         filled = filled + share[..., None] * (usual - filled)
     return filled.astype(np.float32)
 

@@ -15,6 +15,8 @@ TO_LINEAR = np.where(
     np.arange(256) <= 10.31475, np.arange(256) / 255 / 12.92, ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4
 ).astype(np.float32)
 """sRGB's code values as linear light."""
+_HALO = 0.035
+"""Width of the person's edge that is not unwrapped, interocular distances."""
 _EDGE = 0.03
 """Width of the photo's margin that counts less and less, as a share of its longer side."""
 
@@ -55,7 +57,9 @@ def unwrap(photo: Posed, view: View, layout: UVLayout, size: int) -> Unwrapped:
     place = enlarge(padded(view.place, layout.inside), size)
     x, y = place[..., 0], place[..., 1]
     linear = TO_LINEAR[photo.photo.pixels]
-    alpha = photo.alpha
+    # Hair's edge is half background: it belongs to the outline, not to the texture.
+    radius = max(round(_HALO * photo.scale), 1)
+    alpha = cv2.erode(photo.alpha, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2))
     step = _pixels_per_texel(view, layout) * layout.size / size
     if step > 1.4:
         # A photo finer than the texture is averaged, not skipped through.

@@ -14,6 +14,9 @@ _DEPTH_SIDE = 384
 """px of the head in the depth map that tells what hides what."""
 HIDDEN = 0.10
 """How far behind the nearest surface a place may lie and still be seen, interocular distances."""
+_HIDDEN_INSIDE = 0.03
+"""The same for the inside of the mouth: lips must not be seen on teeth."""
+_COSINE_INSIDE = 0.7
 GRAZING = (0.10, 0.55)
 """Cosines between surface and line of sight: below the first a place is not seen, from the second it is."""
 
@@ -44,7 +47,12 @@ def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
 
 
 def view_of(
-    vertices: np.ndarray, normals: np.ndarray, triangles: np.ndarray, layout: UVLayout, unit: float
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    triangles: np.ndarray,
+    layout: UVLayout,
+    unit: float,
+    inner: np.ndarray,
 ) -> View:
     """See a posed head from the photo's camera.
 
@@ -60,8 +68,11 @@ def view_of(
         Texels to look at.
     unit : float
         Px per interocular distance.
+    inner : np.ndarray
+        (V,) 1 inside the mouth, which is seen at any angle, but only between the lips; 0 elsewhere.
     """
-    maps = layout.interpolate(np.c_[vertices, normals[:, 2]])
+    maps = layout.interpolate(np.c_[vertices, normals[:, 2], inner])
+    inside = maps[..., 4].clip(0, 1)
     low, high = vertices[:, :2].min(0), vertices[:, :2].max(0)
     zoom = _DEPTH_SIDE / max(float((high - low).max()), 1.0)
     small = (vertices - [*low, 0.0]) * zoom
@@ -72,7 +83,9 @@ def view_of(
     depth = cv2.erode(depth.astype(np.float32), np.ones((3, 3), np.uint8))
     at = ((maps[..., :2] - low) * zoom - 0.5).astype(np.float32)
     nearest = cv2.remap(depth, at[..., 0], at[..., 1], cv2.INTER_NEAREST, borderValue=-1e9)
-    shown = (maps[..., 2] * zoom >= nearest - HIDDEN * unit * zoom) & layout.inside
+    behind = HIDDEN + (_HIDDEN_INSIDE - HIDDEN) * inside
+    shown = (maps[..., 2] >= nearest / zoom - behind * unit) & layout.inside
     clear = cv2.GaussianBlur(cv2.erode(shown.astype(np.float32), np.ones((3, 3), np.uint8)), (0, 0), 1.0)
-    seen = smoothstep(*GRAZING, maps[..., 3]) * clear
-    return View(maps[..., :2], seen.astype(np.float32) * layout.inside, maps[..., 3])
+    cosine = np.maximum(maps[..., 3], _COSINE_INSIDE * inside * (maps[..., 3] > 0))
+    seen = smoothstep(*GRAZING, cosine) * clear
+    return View(maps[..., :2], seen.astype(np.float32) * layout.inside, cosine)

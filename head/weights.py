@@ -11,12 +11,14 @@ from .posed import Posed
 from .unwrap import Unwrapped
 from .visibility import View, smoothstep
 
+INNER = ("mouth", "upper_teeth", "lower_teeth", "tongue")
 _MOVED = 0.10
 """Displacement by a photo's own expression (interocular distances) from which it counts less: its folds, its
 lips."""
 _COHERENT = (
     ("right_eye", "left_eye", "lids"),
-    ("lips", "mouth", "upper_teeth", "lower_teeth", "tongue"),
+    ("lips",),
+    INNER,
     ("neck",),
 )
 """Regions that are taken from one photo as a whole: two half gazes or two half smiles are neither."""
