@@ -15,6 +15,9 @@ document.head.append(style)
 
 const locale = () => app.extensionManager?.setting?.get('Comfy.Locale') ?? 'en'
 
+// The front end looks for changes after clicks and keys; what a run brings would be lost by a reload before those.
+const keep = () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.()
+
 app.registerExtension({
   name: 'HiFiPortrait.Face',
   async init() {
@@ -24,6 +27,6 @@ app.registerExtension({
   /** @param {any} node */
   nodeCreated(node) {
     if (!NODES.has(node.comfyClass)) return
-    attachFace(node, locale(), (path) => api.apiURL(path))
+    attachFace(node, locale(), { address: (path) => api.apiURL(path), keep })
   }
 })

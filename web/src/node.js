@@ -38,6 +38,14 @@ export async function loadData(locale) {
 /** @typedef {import('./node_inputs.js').HostNode} HostNode */
 
 /**
+ * What else is needed of ComfyUI's page.
+ *
+ * @typedef {object} HostPage
+ * @property {(path: string) => string} address makes an address of the host's out of a path
+ * @property {() => void} keep has the workflow kept for a reload, as it is now
+ */
+
+/**
  * @template {keyof HostNode} K
  * @param {HostNode} node
  * @param {K} name
@@ -59,9 +67,9 @@ function chain(node, name, after) {
  *
  * @param {HostNode} node
  * @param {string} locale
- * @param {(path: string) => string} address makes an address of the host's out of a path
+ * @param {HostPage} host
  */
-export function attachFace(node, locale, address) {
+export function attachFace(node, locale, host) {
   const holder = document.createElement('div')
   holder.className = 'hifi-holder'
   const widget = node.addDOMWidget(WIDGET, 'HIFI_PORTRAIT_FACE', holder, {
@@ -86,10 +94,10 @@ export function attachFace(node, locale, address) {
   node.setSize([Math.max(MINIMUM_WIDTH, size[0]), size[1]])
 
   if (data) {
-    start(node, holder, data, address)
+    start(node, holder, data, host)
   } else {
     loadData(locale)
-      .then((loaded) => start(node, holder, loaded, address))
+      .then((loaded) => start(node, holder, loaded, host))
       .catch((error) => {
         holder.textContent = `HiFi-Portrait: ${error.message}`
       })
@@ -100,16 +108,16 @@ export function attachFace(node, locale, address) {
  * @param {HostNode} node
  * @param {HTMLElement} holder
  * @param {Data} loaded
- * @param {(path: string) => string} address
+ * @param {HostPage} host
  */
-function start(node, holder, { model, table, words }, address) {
+function start(node, holder, { model, table, words }, host) {
   const memory = memoryOf(node)
   const inputs = new NodeInputs(node, table, () => JSON.stringify(node.properties[MEMORY]))
   const text = (/** @type {string} */ key) =>
     key.startsWith('slider.') ? inputs.label(key.slice(7)) : words(key)
   const face = new FaceWidget(model, table, inputs, memory, text)
   holder.replaceChildren(face.element)
-  const head = new HeadLoader(address, (person) => face.setHead(person))
+  const head = new HeadLoader(host.address, (person) => face.setHead(person))
   inputs.watch(() => face.changed())
   const timer = setInterval(watcher(node, holder, inputs, face), LOOK_EVERY)
   chain(node, 'onRemoved', () => {
@@ -121,7 +129,10 @@ function start(node, holder, { model, table, words }, address) {
     if (!result) return
     memory.shape = result.shape ?? undefined
     memory.base = result.base ?? null
-    memory.head = result.head ?? null
+    if (JSON.stringify(memory.head ?? null) !== JSON.stringify(result.head ?? null)) {
+      memory.head = result.head ?? null
+      host.keep()
+    }
     head.show(memory.head)
     face.refresh()
   })
