@@ -28,7 +28,7 @@ async ({ file, pose, expression, place, size, draft, gl }) => {
   const { HeadRaster } = await import('/web/src/head_raster.js')
   const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0))
   const mesh = (globalThis.mesh ??= await HeadMesh.load())
-  const renderer = gl ? HeadGl.create(mesh) : new HeadRaster(mesh)
+  const renderer = gl ? HeadGl.create(mesh, true) : new HeadRaster(mesh)
   if (!renderer) return null
   const view = new HeadView(mesh, await readPerson(bytes.buffer), renderer)
   const canvas = document.createElement('canvas')

@@ -83,11 +83,17 @@ export class HeadGl {
 
   /**
    * @param {import('./head_mesh.js').HeadMesh} mesh
+   * @param {boolean} [anyhow] also where a processor does the graphics card's work, which is slower than `HeadRaster`
    * @returns {HeadGl | null} null where the browser has no WebGL 2
    */
-  static create(mesh) {
+  static create(mesh, anyhow = false) {
     const canvas = document.createElement('canvas')
-    const gl = canvas.getContext('webgl2', { premultipliedAlpha: true, antialias: true, preserveDrawingBuffer: true })
+    const gl = canvas.getContext('webgl2', {
+      premultipliedAlpha: true,
+      antialias: true,
+      preserveDrawingBuffer: true,
+      failIfMajorPerformanceCaveat: !anyhow
+    })
     return gl && new HeadGl(gl, mesh)
   }
 

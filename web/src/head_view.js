@@ -28,6 +28,9 @@ function rendererFor(mesh) {
   return shared.renderer
 }
 
+/** What draws heads on this page; null before the first. For tests. */
+export const sharedRenderer = () => shared.renderer
+
 export class HeadView {
   /**
    * @param {import('./head_mesh.js').HeadMesh} mesh
@@ -59,12 +62,12 @@ export class HeadView {
    * @param {import('./camera.js').Placement} place CSS px of the canvas
    * @param {[number, number, number]} pose degrees
    * @param {ArrayLike<number>} expression ARKit coefficients
-   * @param {boolean} draft coarser, while it moves and there is no WebGL
+   * @param {boolean} draft coarser, while it moves
    */
   draw(ctx, frame, place, pose, expression, draft) {
     const renderer = this.renderer ?? rendererFor(this.mesh)
     const largest = renderer instanceof HeadGl ? LARGEST.gl : draft ? LARGEST.draft : LARGEST.fine
-    const density = Math.min(2, largest / Math.max(frame.width, frame.height))
+    const density = Math.min(draft ? 1 : 2, largest / Math.max(frame.width, frame.height))
     const [width, height] = [Math.max(1, Math.round(frame.width * density)), Math.max(1, Math.round(frame.height * density))]
     const local = {
       cx: (place.cx - frame.x) * density,
