@@ -42,7 +42,9 @@ def table(columns: Sequence[np.ndarray], side_by_side: int = 1, gap: int = 16) -
     return np.concatenate(made)
 
 
-def captioned_line(pictures: Sequence[np.ndarray], texts: Sequence[str], strip: int = 24) -> np.ndarray:
+def captioned_line(
+    pictures: Sequence[np.ndarray] | np.ndarray, texts: Sequence[str], strip: int = 24
+) -> np.ndarray:
     """Put pictures of one size side by side with a line of text (ASCII) below each."""
     height, side = pictures[0].shape[:2]
     line = np.full((height + strip, len(pictures) * side, 3), 255, np.uint8)
