@@ -159,7 +159,8 @@ def regions(points: np.ndarray, part: np.ndarray, masks: dict[str, np.ndarray]) 
     index = {name: number for number, name in enumerate(head_model.REGIONS)}
     result = np.full(len(points), index["face"])
     result[hairline(points) > 0] = index["scalp"]
-    result[jawline(points) < 0] = index["neck"]
+    # Behind the ears, between hair and jaw, the neck begins.
+    result[(jawline(points) < 0) | ((points[:, 2] < 0.4) & (hairline(points) <= 0))] = index["neck"]
     result[masks["eyelids"] > 0.3] = index["lids"]
     result[masks["lips"] > 0.3] = index["lips"]
     result[masks["ears"] > 0.3] = index["ears"]
