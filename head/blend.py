@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 LEVELS = 6
-EXPONENTS = (6.0, 6.0, 4.0, 2.5, 1.5, 1.0)
+EXPONENTS = (3.0, 2.0, 1.5, 1.0, 1.0, 1.0)
 """Of the weights, from the finest band to the coarsest: pores come from the photo that shows them best,
 colour from all."""
 _UNSEEN = 0.02

@@ -11,6 +11,8 @@ _BAND = 0.045
 """Depth of the shown edge that is reflected outwards, as a share of the texture's side."""
 _GRAIN = 0.12
 """Largest contrast of continued hair, square root of linear light."""
+_SPECK = 0.15
+"""Share of the largest shown part of the scalp below which another part does not go on."""
 _INSET = 5
 """Texels that the reflecting edge lies inside of what is shown: the outermost ones are mixed with
 background."""
@@ -34,6 +36,7 @@ def continued(colours: np.ndarray, known: np.ndarray, scalp: np.ndarray) -> np.n
     # Beside ears and neck the scalp is seen at a grazing angle, with them mixed in.
     reach = 2 * (len(known) // 50) + 1
     shown = known * cv2.erode(on_scalp, np.ones((reach, reach), np.uint8)) * (known > 0.8)
+    shown *= _main_parts(shown > 0.5)
     if shown.sum() < 64:
         return smooth
     hair = pull_push(colours, shown)
@@ -66,3 +69,12 @@ def _reflected(values: np.ndarray, shown: np.ndarray) -> np.ndarray | None:
     at = edge - outwards / length[..., None] * back[..., None]
     result = cv2.remap(values, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(result, np.float32)
+
+
+def _main_parts(shown: np.ndarray) -> np.ndarray:
+    """(S, S) bool: the connected parts that are not much smaller than the largest; specks are seldom hair."""
+    count, label, stats, _ = cv2.connectedComponentsWithStats(shown.astype(np.uint8))
+    if count < 2:
+        return shown
+    area = stats[1:, cv2.CC_STAT_AREA]
+    return np.isin(label, 1 + np.nonzero(area > _SPECK * area.max())[0])

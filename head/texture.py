@@ -14,6 +14,7 @@ from .layout import UVLayout, enlarge, padded
 from .light import basis, fit_light, unit
 from .model import HeadModel
 from .posed import Posed
+from .register import moved, registered
 from .unwrap import TO_LINEAR, Unwrapped, to_srgb8, unwrap
 from .visibility import View, smoothstep, view_of
 from .weights import INNER, SKIN, coherent, member, weights_of
@@ -81,6 +82,9 @@ def fuse_texture(photos: list[Posed], geometry: np.ndarray, model: HeadModel, si
     colours = np.stack(
         [np.sqrt((t.colour * enlarge(g, size)).clip(0, 1)) for t, g in zip(textures, gains, strict=True)]
     )
+    if len(colours) > 1:
+        moves = registered(colours, large)
+        colours = np.stack([moved(c, m) for c, m in zip(colours, moves, strict=True)])
     blended = blend(colours, large)
     light = _light_of(blended, sure, normals, layout, model)
     blended, confidence = _fill(blended, sure, light, normals, layout, model)
