@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 SIDE = 512
-FARTHEST = 5.0
-"""Largest movement, texels of `SIDE`: about .06 interocular distances."""
+FARTHEST = 6.0
+"""Largest movement, texels of `SIDE`: about .07 interocular distances."""
 _SMOOTH = 5.0
 _RETURN = 1.5
 """Distance, texels, from its start at which a place that was moved to and fro does not count."""
@@ -67,7 +67,7 @@ def moved(texture: np.ndarray, move: np.ndarray) -> np.ndarray:
 
 def _contrast(grey: np.ndarray) -> np.ndarray:
     """Local contrast, so that light and skin tone do not count."""
-    logs = np.log(grey + 0.03)
+    logs = np.log(grey.clip(0, 1) + 0.03)
     detail = logs - cv2.GaussianBlur(logs, (0, 0), 12)
     return np.asarray(np.tanh(detail / 0.5), np.float32)
 

@@ -84,7 +84,7 @@ def fuse_texture(photos: list[Posed], geometry: np.ndarray, model: HeadModel, si
     )
     if len(colours) > 1:
         moves = registered(colours, large)
-        colours = np.stack([moved(c, m) for c, m in zip(colours, moves, strict=True)])
+        colours = np.stack([moved(c, m).clip(0, 1) for c, m in zip(colours, moves, strict=True)])
     blended = blend(colours, large)
     light = _light_of(blended, sure, normals, layout, model)
     blended, confidence = _fill(blended, sure, light, normals, layout, model)
