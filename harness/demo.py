@@ -1,7 +1,8 @@
 """The main job on real photos in a real ComfyUI: ``python dev.py demo``.
 
-Five photos of one person become portraits through the shipped workflow: a contact sheet of the
-references, landmark drawings over a turn of the head, and the portraits that follow them.
+Five photos of one person become a head that turns and smiles, and portraits of the tiny model that it
+guides; then the tiny model's own portraits: a contact sheet of the references, landmark drawings over a turn
+of the head, and the portraits that follow them. All through the shipped workflows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from . import DEV, ROOT
+from .demo_head import head_pictures
 from .host import Host, HostError, Outputs, running_host
 from .packages import photos
 from .workflows import FIRST_PORTRAIT, Prompt, ids, prompt_of, with_inputs
@@ -42,6 +44,8 @@ def main() -> int:
             with running_host(Path(scratch), model_files=DEV / "models" / "hifi_portrait") as host:
                 print(f"  ready after {time.monotonic() - started:.1f} s", flush=True)
                 _give_photos(host, pictures)
+                folders = [(f"first{n}", _references(n)) for n in REFERENCE_COUNTS]
+                head_pictures(host, _run, OUTPUT, folders, "all")
                 _portraits(host)
     except (HostError, OSError) as error:
         print(f"The demo failed: {error}", file=sys.stderr)
@@ -58,6 +62,10 @@ def _give_photos(host: Host, pictures: dict[str, Path]) -> None:
     for count in REFERENCE_COUNTS:
         for name in others[:count]:
             host.upload(pictures[name], f"first{count}/{name}.jpg")
+
+
+def _references(count: int) -> str:
+    return f"{count} photo{'s' if count > 1 else ''}"
 
 
 def _portraits(host: Host) -> None:
@@ -81,8 +89,8 @@ def _portraits(host: Host) -> None:
     row = []
     for count in REFERENCE_COUNTS:
         prompt = _from_folder(everything, f"first{count}")
-        done = _run(host, prompt, f"{count} reference{'s' if count > 1 else ''}")
-        row.append((_portrait(done, prompt), f"{count} reference{'s' if count > 1 else ''}"))
+        done = _run(host, prompt, _references(count))
+        row.append((_portrait(done, prompt), _references(count)))
     _sheet([row], OUTPUT / "by_references.png")
 
 
