@@ -16,7 +16,7 @@ _LARGEST = 1 << 53
 
 
 class BadJsonError(ValueError):
-    """A text that is not JSON within the limits; half a line that says why."""
+    """A text that is not JSON within the limits; half a line, to stand after "is"."""
 
 
 def parse_json(text: str, longest: int = LONGEST, deepest: int = DEEPEST) -> Any:
@@ -62,16 +62,16 @@ def parse_json(text: str, longest: int = LONGEST, deepest: int = DEEPEST) -> Any
 
 def _whole(digits: str) -> int:
     if len(digits) > 17 or abs(int(digits)) > _LARGEST:
-        raise BadJsonError(f"the number {digits[:8]}... is too large")
+        raise BadJsonError(f"not usable: the number {digits[:8]}... is too large")
     return int(digits)
 
 
 def _real(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise BadJsonError(f"the number {digits[:12]} is too large")
+        raise BadJsonError(f"not usable: the number {digits[:12]} is too large")
     return value
 
 
 def _constant(word: str) -> NoReturn:
-    raise BadJsonError(f"{word} is not a number")
+    raise BadJsonError(f"not usable: {word} is not a number")

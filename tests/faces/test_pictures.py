@@ -172,7 +172,7 @@ def png_of(path, width: int, height: int, rows: int = 1) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", data) + chunk(b"IEND", b""))
 
 
-@pytest.mark.parametrize("size", [(16000, 16000), (10**9, 1), (12000, 12000), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize("size", [(16000, 16000), (10**9, 1), (8200, 8200), (2**31 - 1, 2**31 - 1)])
 def test_a_picture_bomb_is_refused_by_its_header(tmp_path, monkeypatch, size):
     png_of(tmp_path / "bomb.png", *size) if size[0] < 10**6 else png_of_header(tmp_path / "bomb.png", *size)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
