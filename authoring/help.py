@@ -7,12 +7,12 @@ come from the node's own definition, so that they are never out of date.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from harness import ROOT
+
+from .help_pictures import take_pictures
 
 FOLDER = ROOT / "web" / "docs"
 
@@ -377,48 +377,9 @@ def write_pages(info: Mapping[str, Any]) -> None:
         (FOLDER / f"{kind}.md").write_text(page(kind, info[kind]), encoding="utf-8", newline="\n")
 
 
-def take_pictures(host: Any) -> None:
-    """Photograph every node in the real front end."""
-    from PIL import Image
-
-    from harness.frontend import open_frontend
-
-    (FOLDER / "images").mkdir(parents=True, exist_ok=True)
-    with open_frontend(host) as page:
-        page.set_viewport_size({"width": 900, "height": 1300})
-        for kind in PAGES:
-            box = page.evaluate(
-                """async (kind) => {
-                  app.graph.clear()
-                  const node = LiteGraph.createNode(kind)
-                  node.pos = [0, 0]
-                  app.graph.add(node)
-                  node.setSize([Math.max(node.size[0], 330), node.size[1]])
-                  app.canvas.deselectAll?.()
-                  app.canvas.ds.scale = 1
-                  app.canvas.ds.offset = [300, 160]
-                  app.canvas.setDirty(true, true)
-                  await new Promise((done) => setTimeout(done, 700))
-                  const shown = app.canvas.canvas.getBoundingClientRect()
-                  return [shown.left + 300, shown.top + 160, node.size[0], node.size[1]]
-                }""",
-                kind,
-            )
-            x, y, width, height = box
-            raw = page.screenshot(
-                clip={"x": x - 12, "y": y - 33, "width": width + 24, "height": min(height, 1090) + 45}
-            )
-            picture = Image.open(io.BytesIO(raw)).convert("RGB")
-            picture.save(_image(kind), quality=80, optimize=True)
-
-
-def _image(kind: str) -> Path:
-    return FOLDER / "images" / f"{kind}.jpg"
-
-
 if __name__ == "__main__":
     from harness.host import running_host
 
     with running_host() as host:
         write_pages(host.object_info())
-        take_pictures(host)
+        take_pictures(host, PAGES, FOLDER / "images")

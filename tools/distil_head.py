@@ -230,6 +230,15 @@ def place_landmarks(
     return vertices, shares
 
 
+def say_errors(landmarks: sparse.csr_matrix, face: FaceModel, **ours: np.ndarray) -> None:
+    """Print how far the 72 points of our arrays are from those of the face model, at worst."""
+    worst = {
+        name: np.abs(np.apply_along_axis(landmarks.dot, -2, array) - getattr(face, name)).max()
+        for name, array in ours.items()
+    }
+    print("72 points:", *(f"{name} {value:.5f}" for name, value in worst.items()))
+
+
 def distil(data: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays and metadata of the head model; see the module's text."""
     base, face = head_parts.Base.read(data), FaceModel.load()
@@ -255,14 +264,7 @@ def distil(data: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     )
     unit = names.interocular_distance(landmarks @ targets.base)
     expression = targets.expression / unit
-    print("72 points:", *(
-        f"{name} {np.abs(ours - theirs).max():.5f}"
-        for name, ours, theirs in (
-            ("mean", landmarks @ mean, face.mean),
-            ("identity", np.array([landmarks @ b for b in identity]), face.identity),
-            ("expression", np.array([landmarks @ b for b in expression]), face.expression),
-        )
-    ))  # fmt: skip
+    say_errors(landmarks, face, mean=mean, identity=identity, expression=expression)
     region = regions(points, part, masks)
     tongue = part == 1 + PARTS.index("tongue")
     low = mean[tongue, 1].min()
