@@ -111,23 +111,7 @@ def _render_one(
     coarse = interpolate(ids[::_COARSE, ::_COARSE], points / _COARSE, model.triangles, normals)
     size = ids.shape[1], ids.shape[0]
     normal = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
-    cosine = normal[..., 2]
-
-    # Inwards only: what lies outside of the outline has no colour.
-    outline = np.clip(2 * cv2.GaussianBlur(covered, (0, 0), 0.9) - 1, 0, 1)
-    solid = smoothstep(*_OPAQUE, cosine)
-    sure = smoothstep(*_GRAZING, cosine)
-    on = {
-        name: torch.from_numpy(a.astype(np.float32)).to(device)
-        for name, a in {
-            "outline": outline,
-            "solid": solid,
-            "sure": sure,
-            "covered": covered,
-            "normal": normal,
-            "z": maps[..., 2],
-        }.items()
-    }
+    on = _on_device(covered, normal, maps[..., 2], device)
     shade = torch.from_numpy(_in_mouth(model, geometry)[ids]).to(device)
     picture = sampled[:3].permute(1, 2, 0) * (on["covered"] * shade)[..., None]
     if light is not None:
@@ -146,6 +130,23 @@ def _render_one(
         return whole
 
     return tuple(placed(v) for v in (picture, alpha, confidence, depth, shown))
+
+
+def _on_device(
+    covered: np.ndarray, normal: np.ndarray, depth: np.ndarray, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Return what is blended with: outline, opacity and confidence as far as geometry decides them."""
+    cosine = normal[..., 2]
+    arrays = {
+        # Inwards only: what lies outside of the outline has no colour.
+        "outline": np.clip(2 * cv2.GaussianBlur(covered, (0, 0), 0.9) - 1, 0, 1),
+        "solid": smoothstep(*_OPAQUE, cosine),
+        "sure": smoothstep(*_GRAZING, cosine),
+        "covered": covered,
+        "normal": normal,
+        "z": depth,
+    }
+    return {name: torch.from_numpy(a.astype(np.float32)).to(device) for name, a in arrays.items()}
 
 
 def _gain(normals: np.ndarray, matrix: np.ndarray, own: np.ndarray, wanted: np.ndarray) -> np.ndarray:
