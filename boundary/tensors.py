@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .parse import BadJsonError, parse_json
-from .text import name, reason
+from .text import name, printable, reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,7 @@ LONGEST_HEADER = 16 << 20
 """Bytes; SDXL's HiFi-Net has 0.3 MB."""
 MOST_TENSORS = 50_000
 _MOST_AXES = 8
+_LONGEST_REASON = 100
 _BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16}
 _BITS |= {"I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64}
 FLOATING = frozenset({"F8_E5M2", "F8_E4M3", "F16", "BF16", "F32", "F64"})
@@ -31,6 +32,9 @@ _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x
 
 class BadTensorFileError(ValueError):
     """A file that is not safetensors within the limits; half a line, without the file's name."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(printable(why, _LONGEST_REASON))
 
 
 class PickleError(BadTensorFileError):

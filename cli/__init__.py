@@ -11,6 +11,8 @@ import importlib
 import pkgutil
 import sys
 
+from ..boundary.text import printable
+
 
 def main(argv: list[str] | None = None) -> int:
     """Parse ``argv`` and run one sub-command; expected errors are one line and exit code 2."""
@@ -26,5 +28,6 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return args.run(args)
     except (ValueError, OSError) as error:
-        print(f"hifi-portrait {args.command}: {error}", file=sys.stderr)
+        # Names of files that no terminal can show are written out.
+        print(f"hifi-portrait {args.command}: {printable(error)}", file=sys.stderr)
         return 2

@@ -21,14 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the contact sheet and print one line per picture."""
-    import cv2
-
-    from ..boundary.files import written
     from ..faces.contact_sheet import contact_sheet
     from ..faces.files import default_folder, user_folder
     from ..faces.open_analyzer import OpenAnalyzer
     from ..faces.picture_files import PictureFile
-    from ..faces.pictures import Picture, UnreadableImage, read_folder
+    from ..faces.pictures import Picture, UnreadableImage, read_folder, write_image
     from ..faces.references import ReferenceOptions, load_references
 
     images: list[Picture | UnreadableImage] = []
@@ -42,9 +39,7 @@ def run(args: argparse.Namespace) -> int:
     options = ReferenceOptions(index=args.index, **({"pick": args.pick} if args.pick else {}))
     references = load_references(images, analyzer, options)
 
-    encoded = cv2.imencode(args.out.suffix or ".png", contact_sheet(references)[..., ::-1])[1]
-    with written(args.out) as part:
-        part.write_bytes(encoded.tobytes())
+    write_image(args.out, contact_sheet(references))
     if args.json:
         used = [{"source": f.source, "weight": f.weight, **vars(f.quality)} for f in references.faces]
         dropped = [

@@ -41,8 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the drawing; print what was limited."""
-    import cv2
-
+    from ..faces.pictures import write_image
     from ..landmarks.draw import draw
     from ..landmarks.model import FaceModel
     from ..landmarks.sequence import target_from_fits
@@ -81,11 +80,7 @@ def run(args: argparse.Namespace) -> int:
         landmarks = generate_for(model, values, width, height, shape, target)
         picture = draw(landmarks, args.style)[0]
 
-    encoded = cv2.imencode(args.out.suffix or ".png", picture[..., ::-1])[1]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.out.with_name(f"{args.out.name}.tmp")
-    temporary.write_bytes(encoded.tobytes())
-    temporary.replace(args.out)
+    write_image(args.out, picture)
     if args.json:
         faces = _as_json(landmarks, model)
         print(json.dumps({"faces": faces, "notes": [*notes, *landmarks.notes]}, indent=1, sort_keys=True))

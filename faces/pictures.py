@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
+from ..boundary.files import written
 from ..boundary.text import name, printable, reason
 from .picture_files import PictureFile, UnreadablePictureError, read_picture
 
@@ -183,6 +185,31 @@ def read_folder(folder: Path, most: int | None = None) -> tuple[list[PictureFile
         except UnreadablePictureError as error:
             unreadable.append(UnreadableImage(name(path.name), f"unreadable: {error}"))
     return images, unreadable
+
+
+def write_image(path: Path, pixels: np.ndarray) -> None:
+    """Write a picture file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Its suffix, one of `EXTENSIONS`, says the kind; none is PNG.
+    pixels : np.ndarray
+        (H, W, 3) uint8 RGB.
+
+    Raises
+    ------
+    ValueError
+        The suffix is none of them, or the file cannot be written.
+    """
+    suffix = path.suffix.lower() or ".png"
+    if suffix not in EXTENSIONS:
+        raise ValueError(
+            f"{name(path.name)} is no name of a picture; end it in {', '.join(sorted(EXTENSIONS))}"
+        )
+    kind = Image.registered_extensions()[suffix]
+    with written(path) as part, part.open("wb") as file:
+        Image.fromarray(pixels).save(file, kind, quality=95)
 
 
 def content_digest(pixels: np.ndarray) -> str:

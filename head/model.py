@@ -17,6 +17,7 @@ import numpy as np
 from safetensors.numpy import load as load_bytes
 from safetensors.numpy import save
 
+from ..boundary.files import written
 from ..landmarks.camera import angles, rotation
 
 DATA_FILE = Path(__file__).resolve().parent.parent / "web" / "data" / "head.safetensors"
@@ -240,11 +241,8 @@ def pack(path: str | os.PathLike[str], arrays: dict[str, np.ndarray], metadata: 
             stored[name] = np.round(array / scales[name]).astype(np.int16)
     stored = {name: np.ascontiguousarray(array) for name, array in stored.items()}
     data = save(stored, {"format": FORMAT, **metadata, "scales": json.dumps(scales)})
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with written(Path(path)) as part:
+        part.write_bytes(data)
     return len(data)
 
 

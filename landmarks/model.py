@@ -17,6 +17,7 @@ import numpy as np
 from safetensors.numpy import load as load_bytes
 from safetensors.numpy import save
 
+from ..boundary.files import written
 from . import names
 
 DATA_FILE = Path(__file__).resolve().parent.parent / "web" / "data" / "face72.safetensors"
@@ -159,11 +160,8 @@ def pack(path: str | os.PathLike[str], arrays: dict[str, np.ndarray], metadata: 
         scales[name] = float(np.abs(array).max() / 32767) or 1.0
         stored[name] = np.round(array / scales[name]).astype(np.int16)
     data = save(stored, {"format": "hifi-portrait-face72/1", **metadata, "scales": json.dumps(scales)})
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with written(Path(path)) as part:
+        part.write_bytes(data)
     return len(data)
 
 

@@ -67,6 +67,8 @@ def renamed_weight(name: str) -> str:
 UPGRADES: dict[int, Upgrade] = {1: _from_version_1}
 """For each former version n, what turns metadata and weights of version n into those of n + 1."""
 
+LARGEST_WEIGHT = 65504.0
+"""Half precision ends there."""
 _SHOWN = 2
 _LICENCES = {"b4f56dfc11b557b5": "Apache-2.0"}
 """By the id of checkpoints of this project from before the metadata named a licence."""
@@ -160,13 +162,15 @@ def load(
     Raises
     ------
     CheckpointError
-        As `read_metadata`; or weights do not fit the configuration, which names the first few.
+        As `read_metadata`; or weights do not fit the configuration, which names the first few; or one is
+        not a number, or too large for half precision.
     """
     path = Path(path)
     metadata, state = _upgraded(path, weights=True)
     info = _info(path, metadata, metadata)
     module = HiFiPortrait(info.config, operations, device="meta")
     assign(module, state, path.name)
+    _check_numbers(state, path.name)
     module.licences = info.licences
     module.checkpoint_id = _id(path, metadata)
     if dtype is not None or device is not None:
@@ -200,6 +204,18 @@ def assign(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
         room = text.LONGEST_MESSAGE - len(start) - len(end)
         raise CheckpointError(start + text.shortened("; ".join(parts), room) + end)
     module.load_state_dict(dict(state), strict=True, assign=True)
+
+
+def _check_numbers(state: Mapping[str, Tensor], name: str) -> None:
+    """Refuse weights that are NaN or beyond half precision: what they compute is black, without a word."""
+    for key, value in state.items():
+        if value.numel():
+            low, high = (float(bound) for bound in value.aminmax())
+            if not -LARGEST_WEIGHT <= low <= high <= LARGEST_WEIGHT:  # NaN neither
+                raise CheckpointError(
+                    f"{text.name(name)}: {text.name(key)} holds numbers from {low:g} to {high:g}. "
+                    "Get the file again."
+                )
 
 
 def _hash(config: HiFiNetConfig, tensors: Mapping[str, Tensor]) -> str:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from hifi_portrait.faces.picture_files import PictureFile, UnreadablePictureError
-from hifi_portrait.faces.pictures import content_digest, read_folder, read_image, to_rgb8
+from hifi_portrait.faces.pictures import content_digest, read_folder, read_image, to_rgb8, write_image
 from PIL import Image, ImageOps
 
 posix = pytest.mark.skipif(os.name == "nt", reason="file names in bytes")
@@ -105,6 +105,21 @@ def test_a_transparent_file_is_laid_over_grey(tmp_path):
     image = read_image(tmp_path / "half.png")
     assert tuple(image[0, 0]) == (255, 0, 0)
     assert tuple(image[0, 5]) == (127, 127, 127)
+
+
+@pytest.mark.parametrize("suffix", ["", ".png", ".jpg", ".WEBP", ".tif", ".bmp"])
+def test_a_picture_is_written_whole(tmp_path, suffix):
+    pixels = np.full((8, 12, 3), (200, 100, 50), np.uint8)
+    write_image(tmp_path / "below" / f"a{suffix}", pixels)
+    assert np.abs(read_image(tmp_path / "below" / f"a{suffix}").astype(int) - pixels).max() <= 6
+    assert [path.name for path in (tmp_path / "below").iterdir()] == [f"a{suffix}"]
+
+
+@pytest.mark.parametrize("name", ["a.exe", "a.jpg\n.gif", "x" * 400 + ".foo"])
+def test_a_name_that_is_no_pictures_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="no name of a picture") as caught:
+        write_image(tmp_path / name, np.zeros((4, 4, 3), np.uint8))
+    assert str(caught.value).isprintable()
 
 
 def turned_exif(orientation: int) -> Image.Exif:

@@ -77,7 +77,7 @@ def _attack(random: Random, prompt: Prompt, attacked: str, name: str, declared: 
         good = values.get(name)
         values[name] = mutate.near(random, good) if random.random() < 0.5 else mutate.any_value(random)
     elif change < 0.95:
-        others = [key for key in prompt if key != attacked]
+        others = [key for key in prompt if key != attacked] or [attacked]
         wrong = (
             [random.choice(others), random.randrange(4)],
             ["nowhere", 0],

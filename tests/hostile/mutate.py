@@ -234,10 +234,11 @@ def _change_entry(
 
 def _change_values(random: Random, header: dict[str, Any], body: bytes) -> bytes:
     entries = [e for n, e in header.items() if n != "__metadata__" and isinstance(e, dict)]
-    entries = [e for e in entries if e.get("dtype") == "F32" and e.get("data_offsets")]
-    if not entries:
+    places = [e.get("data_offsets") for e in entries if e.get("dtype") == "F32"]
+    places = [place for place in places if isinstance(place, list) and len(place) == 2]
+    if not places:
         return data(random, body)
-    begin, end = random.choice(entries)["data_offsets"]
+    begin, end = random.choice(places)
     if not (isinstance(begin, int) and isinstance(end, int) and 0 <= begin < end <= len(body)):
         return body
     number = struct.pack("<f", random.choice((math.nan, math.inf, -math.inf, 1e30, -1e9, 0.0, 3.4e38)))

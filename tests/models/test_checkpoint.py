@@ -354,6 +354,20 @@ def test_weights_that_are_no_real_numbers_are_named(file, tmp_path, dtype):
     one_line(error, path)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e6])
+def test_weights_that_are_no_numbers_are_named(file, tmp_path, dtype, value):
+    def spoil(state):
+        state = {name: tensor.to(dtype) for name, tensor in state.items()}
+        state["hifi_net.conv_in.weight"].flatten()[7] = value
+        return state
+
+    path = rewritten(file, tmp_path / "c.safetensors", spoil)
+    with pytest.raises(CheckpointError, match=r"hifi_net\.conv_in\.weight holds numbers from") as error:
+        load(path)
+    assert len(one_line(error, path)) < 300
+
+
 def test_a_name_that_is_not_utf8_is_named_readably(tmp_path):
     path = tmp_path / os.fsdecode(b"Fran\xe7ois.safetensors")
     with pytest.raises(CheckpointError, match=r"Fran\\xe7ois\.safetensors: there is no such file"):
