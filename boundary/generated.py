@@ -6,10 +6,17 @@ Metadata Standard 2023.1, IPTC's guidance on synthetic media), which search engi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from .files import written
 from .licences import FileLicence, commercial_use, merged, summary
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -21,16 +28,8 @@ KEY = "hifi_portrait"
 """Keyword of `statement`."""
 
 
-def statement(licences: Iterable[FileLicence], consent: Iterable[str] = ()) -> dict[str, Any]:
-    """Return what a picture says of itself, as JSON.
-
-    Parameters
-    ----------
-    licences : iterable of FileLicence
-        Of every model file behind the picture.
-    consent : iterable of str
-        Notes of the identities in it.
-    """
+def statement(licences: Iterable[FileLicence]) -> dict[str, Any]:
+    """Return what a picture says of itself, as JSON: made by what, and what it may be used for."""
     entries = merged(licences)
     return {
         "generated": True,
@@ -38,8 +37,7 @@ def statement(licences: Iterable[FileLicence], consent: Iterable[str] = ()) -> d
         "tool": TOOL,
         "commercial_use": commercial_use(entries),
         "summary": summary(entries),
-        "licences": [vars(entry) for entry in entries],
-        "consent": [note for note in consent if note],
+        "licences": [asdict(entry) for entry in entries],
     }
 
 
@@ -64,3 +62,31 @@ def xmp(licences: Iterable[FileLicence]) -> str:
         f"<xmpRights:UsageTerms><rdf:Alt><rdf:li xml:lang='x-default'>{usage}</rdf:li></rdf:Alt>"
         "</xmpRights:UsageTerms></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"
     )
+
+
+def save_png(path: Path, pixels: np.ndarray, texts: Mapping[str, str], packet: str | None) -> None:
+    """Write a PNG file with texts and an XMP packet, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    pixels : np.ndarray
+        (H, W, 3 or 4) uint8.
+    texts : mapping
+        Keyword to text, as the host writes ``prompt`` and ``workflow``.
+    packet : str or None
+        From `xmp`.
+
+    Raises
+    ------
+    SaveError
+        The file cannot be written; one line.
+    """
+    info = PngInfo()
+    for key, value in texts.items():
+        info.add_text(key, value)
+    if packet is not None:
+        info.add_itxt(XMP_KEY, packet)
+    with written(path) as part:
+        Image.fromarray(pixels).save(part, "PNG", pnginfo=info, compress_level=4)

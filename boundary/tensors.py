@@ -78,8 +78,8 @@ def read_header(path: str | Path) -> Header:
             size = os.fstat(file.fileno()).st_size
             start = file.read(8)
             length = int.from_bytes(start, "little")
-            # A header of 896 bytes starts as a pickle does, too.
-            if start.startswith(_PICKLE_STARTS) and length > LONGEST_HEADER:
+            # A header of 640 or 1152 bytes starts with the same two bytes as a pickle does.
+            if start.startswith(_PICKLE_STARTS) and (len(start) < 8 or length > LONGEST_HEADER):
                 raise PickleError("it is a pickle, which could run code of its maker and is never loaded")
             if len(start) < 8:
                 raise BadTensorFileError(f"it has {size} bytes, too few for a header")

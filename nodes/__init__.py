@@ -5,7 +5,18 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from ..boundary.files import remove_debris
-from . import faces, head, head_guidance, hifi_net, identity, landmarks, paths, tiny
+from . import (
+    faces,
+    head,
+    head_guidance,
+    hifi_net,
+    identity,
+    landmarks,
+    paths,
+    provenance,
+    save_portrait,
+    tiny,
+)
 from .aliases import add_search_aliases
 from .guard import guarded
 
@@ -27,6 +38,8 @@ class HiFiPortraitExtension(ComfyExtension):
             *hifi_net.NODES,
             *head.NODES,
             *head_guidance.NODES,
+            *save_portrait.NODES,
             *tiny.NODES,
         ]
+        provenance.register()
         return guarded(add_search_aliases(nodes))

@@ -29,6 +29,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "HiFiPortraitLoadHead": ("load 3d head", "load face"),
     "HiFiPortraitGuideWithHead": ("x0 guidance", "latent guidance", "img2img face", "face swap", "likeness"),
     "HiFiPortraitTransferSkinDetail": ("skin texture", "pores", "waxy skin", "frequency separation"),
+    "HiFiPortraitSavePortrait": ("save image", "xmp", "iptc", "licence", "watermark", "generated"),
     "HiFiPortraitLoadTinyPortraitModel": ("tiny model", "demo model"),
 }
 

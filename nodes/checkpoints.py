@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..boundary.files import inside, stamp
+from ..boundary.licences import FileLicence
 from ..boundary.text import echoed, printable
 from ..models.checkpoint import CheckpointError, read_metadata
 from ..patching.loading import HiFiNetPatcher, load_hifi_net
@@ -48,6 +49,13 @@ def fingerprint(name: str) -> str:
 def load(name: str) -> HiFiNetPatcher:
     """Return the checkpoint of that name; InstantID's files are converted when they are first used."""
     return load_hifi_net(_converted() if name == WARM_START else _path(name), name)
+
+
+def licences(name: str) -> tuple[FileLicence, ...]:
+    """Return what the files behind a name may be used for, without loading them."""
+    if name == WARM_START:
+        return (FileLicence.of("InstantID (IdentityNet, ip-adapter)", "Apache-2.0"),)
+    return read_metadata(_path(name)).licences
 
 
 def _path(name: str) -> Path:

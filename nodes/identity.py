@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def _folders() -> list[Path]:
     return [folder / FOLDER for folder in paths.model_folders()]
 
 
-def _saved() -> dict[str, Path]:
+def saved_identities() -> dict[str, Path]:
     """Return the saved identities by name; the first folder wins."""
     found: dict[str, Path] = {}
     for folder in _folders():
@@ -145,6 +146,15 @@ class SaveIdentity(io.ComfyNode):
                     default=True,
                     tooltip="On: replace an identity of the same name. Off: keep it, and number the new one.",
                 ),
+                io.String.Input(
+                    "consent",
+                    optional=True,
+                    default="",
+                    multiline=True,
+                    placeholder="consent: who agreed to what, and when",
+                    tooltip="A note on the person's consent, kept in the file and shown when it is loaded: "
+                    "who agreed to what, and when. Empty: the note that the identity has already.",
+                ),
             ],
             outputs=[
                 Identity.Output(display_name="identity", tooltip="The identity, unchanged."),
@@ -170,11 +180,13 @@ class SaveIdentity(io.ComfyNode):
         return _kept.fingerprint((name, overwrite))
 
     @classmethod
-    def execute(cls, identity: IdentityData, name: str, overwrite: bool) -> io.NodeOutput:
+    def execute(cls, identity: IdentityData, name: str, overwrite: bool, consent: str = "") -> io.NodeOutput:
         """Save into the preferred folder."""
-        path = store.save_identity(identity, _folders()[0], name, overwrite)
+        note = store.check_consent(consent) or identity.consent
+        path = store.save_identity(identity, _folders()[0], name, overwrite, note)
         _kept.saved((name, overwrite), path)
-        return io.NodeOutput(identity, path.stem, ui=ui.PreviewText(f"saved as {path.stem}"))
+        kept = replace(identity, consent=note)
+        return io.NodeOutput(kept, path.stem, ui=ui.PreviewText(f"saved as {path.stem}"))
 
 
 class LoadIdentity(io.ComfyNode):
@@ -191,7 +203,7 @@ class LoadIdentity(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "name",
-                    options=sorted(_saved(), key=str.casefold) or [_NONE_SAVED],
+                    options=sorted(saved_identities(), key=str.casefold) or [_NONE_SAVED],
                     tooltip="An identity in models/hifi_portrait/identities. Press R to see new ones.",
                 ),
             ],
@@ -201,7 +213,7 @@ class LoadIdentity(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
         """Say what is missing before anything runs; the host gives None for a linked input."""
-        if name is None or name in _saved():
+        if name is None or name in saved_identities():
             return True
         if name == _NONE_SAVED:
             return f"no identity in {printable(_folders()[0], 120)}; save one with Save Identity"
@@ -210,13 +222,13 @@ class LoadIdentity(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
         """Run again when the file changed."""
-        path = _saved().get(name)
+        path = saved_identities().get(name)
         return "" if path is None else repr(version(path))
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
         """Load by name."""
-        path = _saved().get(name)
+        path = saved_identities().get(name)
         if path is None:
             raise ValueError(_missing(name))
         return _output(store.load_identity(path))

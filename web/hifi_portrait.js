@@ -20,6 +20,16 @@ const keep = () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker
 
 app.registerExtension({
   name: 'HiFiPortrait.Face',
+  settings: [
+    {
+      // Read by nodes/provenance.py when a job is queued.
+      id: 'HiFiPortrait.MarkAsGenerated',
+      name: 'Mark pictures as generated',
+      tooltip: "Writes IPTC's statement that a picture was made by a trained model, and the licences of the model files, into every saved picture of a graph with HiFi-Portrait's nodes.",
+      type: 'boolean',
+      defaultValue: true
+    }
+  ],
   async init() {
     // A node that finds nothing loaded tries again, and shows what is wrong.
     await loadData(locale()).catch(() => {})

@@ -3,9 +3,12 @@
 import json
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 from hifi_portrait.boundary import generated
+from hifi_portrait.boundary.files import SaveError
 from hifi_portrait.boundary.licences import FileLicence, commercial_use, from_json, merged, summary, to_json
+from PIL import Image
 
 FREE = FileLicence.of("face.onnx", "MIT")
 FORBIDDEN = FileLicence("antelopev2", "InsightFace model licence: non-commercial research", False)
@@ -69,9 +72,24 @@ def test_xmp_is_xml_with_iptcs_digital_source_type():
     assert json.dumps(packet) == f'"{packet}"'
 
 
-def test_statement_holds_every_file_and_consent():
-    said = generated.statement([FREE, FORBIDDEN, FREE], ["Anna agreed, 2026-01-02", ""])
+def test_statement_holds_every_file():
+    said = generated.statement([FREE, FORBIDDEN, FREE])
     assert said["commercial_use"] is False
     assert [entry["file"] for entry in said["licences"]] == ["antelopev2", "face.onnx"]
-    assert said["consent"] == ["Anna agreed, 2026-01-02"]
     assert json.loads(json.dumps(said)) == said
+
+
+def test_png_files_carry_the_packet_where_readers_of_xmp_look(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 9, 3), np.uint8)
+    path = tmp_path / "a.png"
+    generated.save_png(path, pixels, {"prompt": "{}", "note": "é日"}, generated.xmp([FREE]))
+    with Image.open(path) as picture:
+        assert np.array_equal(np.asarray(picture), pixels)
+        assert (picture.info["prompt"], picture.info["note"]) == ("{}", "é日")
+        assert picture.info["xmp"].decode() == generated.xmp([FREE])
+    assert b"iTXtXML:com.adobe.xmp\0" in path.read_bytes()
+    generated.save_png(path, pixels, {}, None)
+    with Image.open(path) as picture:
+        assert not picture.info
+    with pytest.raises(SaveError, match="folder of that name is in the way"):
+        generated.save_png(tmp_path, pixels, {}, None)

@@ -170,3 +170,13 @@ def test_json_beyond_the_limits(text, why):
     with pytest.raises(BadJsonError, match=why) as caught:
         parse_json(text, longest=1000 if "x" in text else 10**7)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408, 66176])
+def test_headers_whose_length_begins_like_a_pickle(tmp_path, length):
+    texts = {"note": ""}
+    save_file({"a": torch.zeros(2)}, tmp_path / "a", texts)
+    short = int.from_bytes((tmp_path / "a").read_bytes()[:8], "little")
+    save_file({"a": torch.zeros(2)}, tmp_path / "a", {"note": "x" * (length - short)})
+    assert (tmp_path / "a").read_bytes()[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    assert read_header(tmp_path / "a").tensors["a"].shape == (2,)
