@@ -89,7 +89,7 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "HiFiPortraitSaveIdentity": (
-        "Keeps an identity as a small file in `models/hifi_portrait/identities`. It holds no photos, but it describes a real person's face; with the tiny model it even holds the face's colours, unwrapped. Share it only with that person's consent.",
+        "Keeps an identity as a small file in `models/hifi_portrait/identities`. It holds no photos, but it describes a real person's face; with the tiny model it even holds the face's colours, unwrapped. Share it only with that person's consent, and note that consent in `consent`: the note stays in the file, and *Load Identity* shows it.",
         (
             ("the name is refused", "Use letters, digits, blanks, - _ ( ) and the full stop; no folders."),
             ("Load Identity does not list it", "Press **R** in ComfyUI: lists are read again."),
@@ -323,6 +323,32 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             (
                 "nothing changes",
                 "The photos are soft or small, or `confidence` is low there. Add a sharp close photo.",
+            ),
+        ),
+    ),
+    "HiFiPortraitSavePortrait": (
+        "Saves pictures with what stands behind them:\n\n"
+        "- IPTC's statement that a trained model made them (`trainedAlgorithmicMedia`), as XMP, where search engines, picture agencies and image editors read it;\n"
+        "- every model file of the graph with its licence, and whether all of them allow commercial use;\n"
+        "- the prompt and the workflow, as *Save Image* does.\n\n"
+        "*Save Image* writes the same statement where a graph has nodes of this pack, but as plain PNG text, because it can write nothing else. "
+        "One setting switches both off: *Settings → HiFiPortrait → Mark pictures as generated*.",
+        (
+            (
+                "'commercial use: NOT allowed by …'",
+                "The file named forbids it. With the open analyzer and the tiny model, everything may be used commercially.",
+            ),
+            (
+                "'commercial use: not known for …'",
+                "That file says nothing of its licence: look where it came from. Base models, LoRAs and ControlNets are listed by name; those that carry `modelspec.license` are listed with it.",
+            ),
+            (
+                "'licences were not recorded'",
+                "The identity or head was saved by an earlier version: refine the photos again and save it.",
+            ),
+            (
+                "'names no file inside ComfyUI's output folder'",
+                "Take `..` and drive letters out of `filename_prefix`.",
             ),
         ),
     ),

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from . import text
 from .parse import BadJsonError, parse_json
+from .tensors import BadTensorFileError, read_header
 
 PERMISSIVE = frozenset(
     {"MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "ISC", "Unlicense"}
@@ -116,6 +118,42 @@ def from_json(value: str, source: str) -> tuple[FileLicence, ...]:
     if not isinstance(rows, list) or len(rows) > _MOST:
         raise ValueError(f"the list of licences is no list of at most {_MOST}")
     return merged(map(_entry, rows))
+
+
+def licences_in(metadata: Mapping[str, str], source: str) -> tuple[FileLicence, ...]:
+    """Read the licences in the metadata of a saved identity or head.
+
+    Raises
+    ------
+    BadTensorFileError
+        They are forged; half a line.
+    """
+    try:
+        return from_json(metadata.get("licences", ""), source)
+    except ValueError as error:
+        raise BadTensorFileError(str(error)) from None
+
+
+def read_licences(path: str | Path, what: str) -> tuple[FileLicence, ...]:
+    """Read what the files behind a saved identity or head may be used for, from its header alone.
+
+    Parameters
+    ----------
+    path : str or Path
+        The safetensors file.
+    what : str
+        ``identity`` or ``head``.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged; one line names it.
+    """
+    path = Path(path)
+    try:
+        return licences_in(read_header(path).metadata, f"{what} {path.stem}")
+    except BadTensorFileError as error:
+        raise ValueError(f"{text.name(path.name)}: damaged ({error}); save it again") from None
 
 
 def _entry(row: Any) -> FileLicence:

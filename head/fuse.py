@@ -75,6 +75,7 @@ def fuse_head(references: ReferenceFaces, size: int = 1024) -> Head:
         sources=tuple(face.source for face in faces),
         shares=fused.shares,
         notes=_notes(faces, fits),
+        licences=references.licences,
     )
 
 

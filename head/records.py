@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..boundary.licences import FileLicence
 from .light import TERMS
 
 TEXTURE_SIZES = (256, 512, 1024, 2048)
@@ -38,6 +39,8 @@ class Head:
         How much of the texture's face each of them gave; sum 1.
     notes : tuple of str
         What is guessed, one line each.
+    licences : tuple of FileLicence
+        What the files that read the photos may be used for.
     """
 
     geometry: np.ndarray
@@ -50,6 +53,7 @@ class Head:
     sources: tuple[str, ...]
     shares: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    licences: tuple[FileLicence, ...] = ()
 
     def __post_init__(self) -> None:
         """Check shapes, types and values; raises ValueError."""

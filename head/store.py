@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from ..boundary import text
 from ..boundary.contents import Expected, read_expected
 from ..boundary.files import PRIVATE, written
+from ..boundary.licences import licences_in, to_json
 from ..boundary.parse import BadJsonError, parse_json
 from ..boundary.tensors import BadTensorFileError, Header, read_header
 from .light import TERMS
@@ -54,6 +55,7 @@ def save_head(head: Head, path: str | Path) -> Path:
         "sources": json.dumps(head.sources),
         "shares": json.dumps(head.shares),
         "notes": json.dumps(head.notes),
+        "licences": to_json(head.licences),
     }
     arrays = {name: np.ascontiguousarray(getattr(head, name)) for name in _TENSORS}
     with written(path, PRIVATE) as part:
@@ -93,6 +95,7 @@ def load_head(path: str | Path) -> Head:
             sources=sources,
             shares=_shares(header, len(sources)),
             notes=notes,
+            licences=licences_in(texts, f"head {path.stem}"),
         )
     except BadTensorFileError as error:
         raise ValueError(f"{shown}: damaged ({error}); save the head again") from None

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from ..boundary import text
 from ..boundary.contents import Expected, read_expected
 from ..boundary.files import LONGEST_NAME, PRIVATE, written
-from ..boundary.licences import FileLicence, from_json, to_json
+from ..boundary.licences import licences_in, to_json
 from ..boundary.parse import BadJsonError, parse_json
 from ..boundary.tensors import BadTensorFileError, read_header
 from ..models.tokens import DetailTokens
@@ -174,7 +174,7 @@ def load_identity(path: str | Path) -> Identity:
             weights=weights,
             fingerprint=_text(texts, "fingerprint"),
             expression=tensors["expression"].float().numpy(),
-            licences=_licences(texts, path),
+            licences=licences_in(texts, f"identity {path.stem}"),
             consent=text.printable(texts.get("consent", ""), LONGEST_CONSENT),
         )
     except BadTensorFileError as error:
@@ -202,28 +202,6 @@ def check_consent(note: str) -> str:
             "itself elsewhere"
         )
     return text.printable(note.strip())
-
-
-def read_licences(path: str | Path) -> tuple[FileLicence, ...]:
-    """Read what the files behind a saved identity may be used for, from its header alone.
-
-    Raises
-    ------
-    ValueError
-        The file is damaged; one line names it.
-    """
-    path = Path(path)
-    try:
-        return _licences(read_header(path).metadata, path)
-    except BadTensorFileError as error:
-        raise ValueError(f"{text.name(path.name)}: damaged ({error}); save the identity again") from None
-
-
-def _licences(texts: Mapping[str, str], path: Path) -> tuple[FileLicence, ...]:
-    try:
-        return from_json(texts.get("licences", ""), f"identity {path.stem}")
-    except ValueError as error:
-        raise BadTensorFileError(str(error)) from None
 
 
 def _references(texts: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[float, ...]]:

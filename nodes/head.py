@@ -9,6 +9,7 @@ import torch
 from comfy.model_management import get_torch_device
 from comfy_api.latest import io, ui
 
+from ..boundary.licences import summary
 from ..boundary.text import echoed, printable
 from ..head.fuse import fuse_head
 from ..head.light import flat_light, light_from
@@ -36,7 +37,7 @@ def _folders() -> list[Path]:
     return [folder / FOLDER for folder in paths.model_folders()]
 
 
-def _saved() -> dict[str, Path]:
+def saved_heads() -> dict[str, Path]:
     """Return the saved heads by name; the first folder wins."""
     found: dict[str, Path] = {}
     for folder in _folders():
@@ -54,7 +55,8 @@ def _missing(name: str) -> str:
 def _about(head: HeadData) -> str:
     """Return how much each photo gave, and what is guessed, one line each."""
     order = sorted(zip(head.shares, head.sources, strict=True), reverse=True)
-    return "\n".join([*(f"{100 * share:.0f} %  {source}" for share, source in order), *head.notes])
+    shares = (f"{100 * share:.0f} %  {source}" for share, source in order)
+    return "\n".join([*shares, *head.notes, summary(head.licences)])
 
 
 def _output(head: HeadData, cls: Any) -> io.NodeOutput:
@@ -352,7 +354,7 @@ class LoadHead(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "name",
-                    options=sorted(_saved(), key=str.casefold) or [_NONE_SAVED],
+                    options=sorted(saved_heads(), key=str.casefold) or [_NONE_SAVED],
                     tooltip="A head in models/hifi_portrait/heads. Press R to see new ones.",
                 ),
             ],
@@ -362,7 +364,7 @@ class LoadHead(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
         """Say what is missing before anything runs; the host gives None for a linked input."""
-        if name is None or name in _saved():
+        if name is None or name in saved_heads():
             return True
         if name == _NONE_SAVED:
             return f"no head in {printable(_folders()[0], 120)}; save one with Save Head"
@@ -371,13 +373,13 @@ class LoadHead(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
         """Run again when the file changed."""
-        path = _saved().get(name)
+        path = saved_heads().get(name)
         return "" if path is None else repr(version(path))
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
         """Load by name."""
-        path = _saved().get(name)
+        path = saved_heads().get(name)
         if path is None:
             raise ValueError(_missing(name))
         return _output(load_head(path), cls)

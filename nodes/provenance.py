@@ -18,15 +18,15 @@ from server import PromptServer
 
 from ..boundary import text
 from ..boundary.generated import KEY, XMP_KEY, statement, xmp
-from ..boundary.licences import FileLicence, merged
+from ..boundary.licences import FileLicence, merged, read_licences
 from ..boundary.parse import BadJsonError, parse_json
 from ..boundary.tensors import BadTensorFileError, read_header
 from ..faces.insight import pack_licences
 from ..faces.open_analyzer import OpenAnalyzer
 from ..faces.registry import OPEN
-from ..identity.store import read_licences
-from ..tiny.model import ASSETS, read_base_metadata
+from ..tiny.base_file import ASSETS, read_base_metadata
 from . import checkpoints
+from .head import saved_heads
 from .identity import saved_identities
 
 Prompt = Mapping[str, Any]
@@ -57,7 +57,11 @@ def _hifi_net(inputs: Mapping[str, str]) -> tuple[FileLicence, ...]:
 
 
 def _identity(inputs: Mapping[str, str]) -> tuple[FileLicence, ...]:
-    return read_licences(saved_identities()[inputs["name"]])
+    return read_licences(saved_identities()[inputs["name"]], "identity")
+
+
+def _head(inputs: Mapping[str, str]) -> tuple[FileLicence, ...]:
+    return read_licences(saved_heads()[inputs["name"]], "head")
 
 
 def _tiny(inputs: Mapping[str, str]) -> tuple[FileLicence, ...]:
@@ -69,6 +73,7 @@ _OURS: dict[str, Callable[[Mapping[str, str]], tuple[FileLicence, ...]]] = {
     "HiFiPortraitLoadFaceAnalyzer": _analyzer,
     "HiFiPortraitLoadHiFiNet": _hifi_net,
     "HiFiPortraitLoadIdentity": _identity,
+    "HiFiPortraitLoadHead": _head,
     "HiFiPortraitLoadTinyPortraitModel": _tiny,
 }
 """Nodes of ours that load files; a node that loads another kind needs a line here."""

@@ -11,7 +11,7 @@ import torch
 from comfy_api.latest import io
 
 from ..boundary.files import inside
-from ..boundary.generated import KEY, save_png, statement, xmp
+from ..boundary.generated import KEY, XMP_KEY, save_png, statement, xmp
 from ..boundary.licences import summary
 from ..boundary.text import echoed
 from . import provenance
@@ -55,7 +55,7 @@ class SavePortrait(io.ComfyNode):
         marked = provenance.switched_on()
         texts = {"prompt": json.dumps(prompt)}
         for key, value in (cls.hidden.extra_pnginfo or {}).items():
-            if key != provenance.XMP_KEY:
+            if key != XMP_KEY:
                 texts[key] = json.dumps(value)
         texts[KEY] = json.dumps(statement(licences))
         if not marked:

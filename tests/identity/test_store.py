@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 from hifi_portrait.boundary.files import SaveError
-from hifi_portrait.boundary.licences import FileLicence
+from hifi_portrait.boundary.licences import FileLicence, read_licences
 from hifi_portrait.identity.store import (
     check_name,
     list_identities,
     load_identity,
-    read_licences,
     save_identity,
 )
 from safetensors import safe_open
@@ -256,7 +255,7 @@ def test_licences_and_consent_are_kept(identity, tmp_path):
     assert "consent: Anna" in loaded.describe()
     again = save_identity(loaded, tmp_path, "anna", consent="withdrawn")
     assert load_identity(again).consent == "withdrawn"
-    assert read_licences(again) == licences
+    assert read_licences(again, "identity") == licences
     with pytest.raises(ValueError, match="2001 characters"):
         save_identity(given, tmp_path, "anna", consent="x" * 2001)
 

@@ -39,7 +39,7 @@ def saved(host, graph, name):
 def digital_source_type(packet: str) -> str:
     root = ET.fromstring(packet[packet.index("<x:") : packet.rindex("<?xpacket")])
     (description,) = root.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
-    return description.get("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType")
+    return description.attrib["{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"]
 
 
 def test_our_node_writes_xmp_where_readers_look_and_says_clear(host, prompt):
