@@ -69,6 +69,8 @@ EXPRESSIONS = {
     "kiss": {"pucker": 0.9},
 }
 """Slider values; the presets' own head movements are left out."""
+_FACE_RIM = (127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356)
+"""Face Mesh's outline from temple to temple, over the forehead."""
 SYNTHETIC_SIZE, SYNTHETIC_REFERENCES = 512, 4
 FIRST_SYNTHETIC = 100000
 """Number of the first synthetic person; none of them is in a training set."""
@@ -313,7 +315,10 @@ def _seam_ratio(head: Head, yaw: float) -> float:
 
 
 def _seams(head: Head, landmarks: FaceLandmarks3D, model: HeadModel) -> np.ndarray:
-    """(H, W) uint8: 1 on visible edges where the texture is cut or where face, scalp, neck and ears meet."""
+    """(H, W) uint8: 1 on visible edges of the texture's cuts, and where detected points end on the forehead.
+
+    Not where skin meets hair or collar: those edges are the person's own.
+    """
     position, scale = placement(landmarks, FaceModel.load())
     vertices = head.geometry[model.source]
     posed = model.posed(vertices, rotation(*landmarks.pose[0]))
@@ -323,12 +328,11 @@ def _seams(head: Head, landmarks: FaceLandmarks3D, model: HeadModel) -> np.ndarr
     owner = np.repeat(np.arange(len(model.triangles)), 3)
     places = np.sort(model.source[sides], 1)
     key = places[:, 0] * len(model.mean) + places[:, 1]
-    area = model.region[model.triangles].min(1)[owner]
     order = np.argsort(key, kind="stable")
     first, second = order[:-1], order[1:]
     twins = key[first] == key[second]
     first, second = first[twins], second[twins]
-    cut = (np.sort(sides[first], 1) != np.sort(sides[second], 1)).any(1) | (area[first] != area[second])
+    cut = (np.sort(sides[first], 1) != np.sort(sides[second], 1)).any(1)
     chosen = np.concatenate([first[cut], second[cut]])
     lines = np.zeros(ids.shape, np.uint8)
     ends = np.round(points[sides[chosen], :2]).astype(np.int32)
@@ -336,7 +340,15 @@ def _seams(head: Head, landmarks: FaceLandmarks3D, model: HeadModel) -> np.ndarr
     member = np.zeros(len(model.triangles) + 1, bool)
     member[owner[chosen]] = True
     member[-1] = False
-    return lines * member[ids]
+    lines *= member[ids]
+    brow = project(
+        model.posed(model.facemesh(head.geometry)[list(_FACE_RIM)], rotation(*landmarks.pose[0]), False),
+        np.eye(3),
+        float(scale[0]),
+        position[0],
+    )
+    cv2.polylines(lines, [np.round(brow[:, :2]).astype(np.int32)], False, 1)
+    return lines
 
 
 def _sheet(name: str, rows: list[list[np.ndarray]]) -> None:

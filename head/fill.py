@@ -40,7 +40,7 @@ def continued(colours: np.ndarray, known: np.ndarray, scalp: np.ndarray) -> np.n
     if shown.sum() < 64:
         return smooth
     hair = pull_push(colours, shown)
-    grain = _reflected(colours - cv2.GaussianBlur(hair, (0, 0), len(known) / 100), shown > 0.9)
+    grain = _reflected(colours - cv2.blur(hair, (len(known) // 40,) * 2), shown > 0.9)
     if grain is not None:
         hair = hair + np.clip(grain, -_GRAIN, _GRAIN) * (1 - known[..., None])
     filled = known[..., None] * colours + (1 - known[..., None]) * hair
@@ -49,7 +49,7 @@ def continued(colours: np.ndarray, known: np.ndarray, scalp: np.ndarray) -> np.n
 
 
 def _reflected(values: np.ndarray, shown: np.ndarray) -> np.ndarray | None:
-    """Values outside of what is shown, looked up as if its edge were a mirror (to and fro within a band)."""
+    """Values outside of what is shown, looked up as if its edge were a mirror (folded within a band)."""
     size = len(shown)
     inner = cv2.erode(shown.astype(np.uint8), np.ones((2 * _INSET + 1,) * 2, np.uint8))
     if not inner.any():

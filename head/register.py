@@ -1,9 +1,9 @@
 """Photos are moved onto each other in the texture before they are blended: dense optical flow. *Ours*.
 
-Detected points are good to a few px, which blurs and doubles brows, lids and lips in a mean of several photos.
-Each unwrapped photo is matched with the mean of all by optical flow (DIS; Kroeger et al. 2016) on local contrast,
-in both directions; what does not return to its start is left where it was, and the mean of all movements is
-taken off, so that no photo pulls the others along.
+Detected points are good to a few px, which blurs and doubles brows, lids and lips in a mean of several
+photos. Each unwrapped photo is matched with the mean of all by optical flow (DIS; Kroeger et al. 2016) on
+local contrast, in both directions; what does not return to its start is left where it was, and the mean of
+all movements is taken off, so that no photo pulls the others along.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FARTHEST = 6.0
 """Largest movement, texels of `SIDE`: about .07 interocular distances."""
 _SMOOTH = 5.0
 _RETURN = 1.5
-"""Distance, texels, from its start at which a place that was moved to and fro does not count."""
+"""Distance, texels, from its start at which a place that was moved and moved back does not count."""
 
 
 def registered(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -41,11 +41,15 @@ def registered(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = np.maximum(np.sum(small, 0), 1e-6)
     mean = sum(d * (w / total) for d, w in zip(detail, small, strict=True))
     target = _eight_bit(np.asarray(mean))
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     moves = []
     for one, weight in zip(detail, small, strict=True):
         own = _eight_bit(np.where(weight > 1e-4, one, mean))
-        there, back = flow.calc(target, own, None), flow.calc(own, target, None)
+        # A fresh field each time: the flow is written into what it is given.
+        there, back = (
+            np.asarray(flow.calc(*pair, np.zeros((SIDE, SIDE, 2), np.float32)))
+            for pair in ((target, own), (own, target))
+        )
         moves.append(_trusted(there, back, weight))
     common = sum(m * (w / total)[..., None] for m, w in zip(moves, small, strict=True))
     return np.stack([m - common for m in moves]).astype(np.float32)

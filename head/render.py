@@ -166,5 +166,5 @@ def _in_mouth(model: HeadModel, geometry: np.ndarray) -> np.ndarray:
     points = model.landmarks(geometry)
     gap = float(np.linalg.norm(points[62] - points[66]))
     inside = model.in_region(*INNER)[model.triangles].all(1)
-    light = _CLOSED + (1 - _CLOSED) * smoothstep(*_OPENING, np.float64(gap))
+    light = _CLOSED + (1 - _CLOSED) * smoothstep(*_OPENING, np.array(gap))
     return np.append(np.where(inside, light, 1.0), 1.0).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -25,8 +26,8 @@ _SURE = 0.35
 """Weight at which confidence reaches 63 %."""
 _MIRRORED, _FILLED = 0.35, 0.04
 """Confidence of what is copied from the other side, as a share of that side's, and of what is filled in."""
-_LARGEST_APART = 0.2
-"""Most that a borrowed side is corrected by, square root of linear light."""
+_LARGEST_APART, _LARGEST_HUE = 0.2, 0.04
+"""Most that a borrowed side is corrected by in brightness and colour, square root of linear light."""
 _USUAL = {
     "upper_teeth": (226, 217, 203),
     "lower_teeth": (214, 204, 190),
@@ -38,6 +39,11 @@ _ENOUGH = 0.08
 """Share of a region that must be shown for its own colour to go on instead of the usual one."""
 _USUAL_SKIN = 0.75
 """Square root of linear light of a well lit face's brightest channel."""
+
+
+@lru_cache(maxsize=2)
+def _layout(model: HeadModel) -> UVLayout:
+    return UVLayout.of(model.uv, model.triangles, _VIEW)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +71,7 @@ def fuse_texture(photos: list[Posed], geometry: np.ndarray, model: HeadModel, si
     size : int
         Side of the texture, px.
     """
-    layout = UVLayout.of(model.uv, model.triangles, _VIEW)
+    layout = _layout(model)
     inner = model.in_region(*INNER).astype(np.float32)
     views = [view_of(p.vertices, p.normals, model.triangles, layout, p.scale, inner) for p in photos]
     textures = [unwrap(p, v, layout, size) for p, v in zip(photos, views, strict=True)]
@@ -157,9 +163,10 @@ def _fill(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fill what no photo shows: from the other side, then smoothly. Returns colours and confidence."""
     size = len(blended)
-    shading = basis(normals) @ light
-    across = np.exp(np.clip((shading - shading[:, ::-1]) / 2, -0.7, 0.7)).astype(np.float32)
-    other = blended[:, ::-1] * enlarge(across, size)
+    # Brightness alone: the light's colour on a side that no photo shows is not known.
+    shading = (basis(normals) @ light).mean(-1)
+    across = np.exp(np.clip((shading - shading[:, ::-1]) / 2, -0.3, 0.3)).astype(np.float32)
+    other = blended[:, ::-1] * enlarge(across, size)[..., None]
     own, there = smoothstep(0.03, 0.35, sure), smoothstep(0.03, 0.35, sure[:, ::-1])
     borrowed = there * (1 - own)
     known = own + borrowed
@@ -174,12 +181,17 @@ def _fill(
 
 def _apart(difference: np.ndarray, both: np.ndarray) -> np.ndarray:
     """(S, S, 3) what differs between sides that are both shown, spread smoothly: they are lit differently."""
-    spread = len(both) / 80
-    weight = cv2.GaussianBlur(both, (0, 0), spread)
-    mean = (
-        cv2.GaussianBlur(difference * both[..., None], (0, 0), spread) / np.maximum(weight, 1e-6)[..., None]
+    size, small = len(both), len(both) // 4
+    weight = cv2.GaussianBlur(
+        cv2.resize(both, (small, small), interpolation=cv2.INTER_AREA), (0, 0), small / 80
     )
-    return pull_push(mean.clip(-_LARGEST_APART, _LARGEST_APART), np.clip(weight * 8, 0, 1))
+    mean = cv2.resize(difference * both[..., None], (small, small), interpolation=cv2.INTER_AREA)
+    mean = cv2.GaussianBlur(mean, (0, 0), small / 80) / np.maximum(weight, 1e-6)[..., None]
+    # Colours differ little between the sides of a face; where they do, one of them is something else.
+    grey = mean.mean(-1, keepdims=True)
+    hue = np.clip(mean - grey, -_LARGEST_HUE, _LARGEST_HUE)
+    mean = np.clip(grey, -_LARGEST_APART, _LARGEST_APART) + hue
+    return enlarge(pull_push(mean.astype(np.float32), np.clip(weight * 8, 0, 1)), size)
 
 
 def _with_usual(filled: np.ndarray, known: np.ndarray, layout: UVLayout, model: HeadModel) -> np.ndarray:

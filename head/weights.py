@@ -50,10 +50,10 @@ def weights_of(
         frontal = view.seen * np.clip(view.cosine, 0, 1)
         fine = min(1.0, photo.scale / finest)
         person = cv2.resize(texture.person * texture.shown, (layout.size,) * 2, interpolation=cv2.INTER_AREA)
-        own = 1 - 0.99 * face * _foreign(texture, frontal * face, layout.size)
+        foreign = face * _foreign(texture, frontal * face, layout.size)
         trust = photo.face.weight * photo.face.quality.score
-        clear.append(frontal**2 * own * (person > 0.02) * min(1.0, trust / 0.5))
-        worth.append(trust * fine * frontal**2 * calm * own * (person > 0.02))
+        clear.append(frontal**2 * (1 - 0.75 * foreign) * (person > 0.02) * min(1.0, trust / 0.5))
+        worth.append(trust * fine * frontal**2 * calm * (1 - 0.99 * foreign) * (person > 0.02))
     return np.stack(clear).astype(np.float32), np.stack(worth).astype(np.float32)
 
 
