@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +28,9 @@ _MISSING = 0.75
 """Completeness below which a photo lacks part of the face."""
 
 
-def fuse_head(references: ReferenceFaces, size: int = 1024) -> Head:
+def fuse_head(
+    references: ReferenceFaces, size: int = 1024, progress: Callable[[int, int], None] | None = None
+) -> Head:
     """Fuse the references of one person into a textured head.
 
     Parameters
@@ -36,6 +39,8 @@ def fuse_head(references: ReferenceFaces, size: int = 1024) -> Head:
         With the source pixels (``photo``) of each record; records of weight 0 are not there.
     size : int
         Side of the texture, px; one of `TEXTURE_SIZES`.
+    progress : callable, optional
+        Called with (steps done, steps in all); may raise to stop.
 
     Returns
     -------
@@ -56,12 +61,21 @@ def fuse_head(references: ReferenceFaces, size: int = 1024) -> Head:
     face_model, model = FaceModel.load(), HeadModel.load()
     fits = fit_faces([face.landmarks for face in faces], [face.weight for face in faces], face_model)
     person = fit_head(faces, fits, model)
-    alphas = [person_alpha(face.photo) for face in faces if face.photo is not None]
+    alphas = []
+    for done, face in enumerate(faces, start=1):
+        assert face.photo is not None
+        alphas.append(person_alpha(face.photo))
+        if progress is not None:
+            progress(done, len(faces) + 2)
     posed = [_posed(person, index, face, alphas[index]) for index, face in enumerate(faces)]
     person = replace(person, bend=person.bend + raised_scalp(posed, person.geometry(), model))
     posed = [_posed(person, index, face, alphas[index]) for index, face in enumerate(faces)]
     geometry = person.geometry()
+    if progress is not None:
+        progress(len(faces) + 1, len(faces) + 2)
     fused = fuse_texture(posed, geometry, model, size)
+    if progress is not None:
+        progress(len(faces) + 2, len(faces) + 2)
     weights = np.array([face.weight for face in faces])
     expression = np.tensordot(weights / weights.sum(), np.stack([fit.expression for fit in fits]), 1)
     return Head(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from comfy.model_management import get_torch_device
+from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
 from ..boundary.licences import summary
@@ -113,7 +114,8 @@ class FuseHead(io.ComfyNode):
     @classmethod
     def execute(cls, faces: Any, texture_size: str) -> io.NodeOutput:
         """Fuse."""
-        return _output(fuse_head(faces, int(texture_size)), cls)
+        bar = ProgressBar(len(faces.faces) + 2)
+        return _output(fuse_head(faces, int(texture_size), bar.update_absolute), cls)
 
 
 def _size_input(name: str) -> Any:

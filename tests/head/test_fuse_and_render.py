@@ -135,3 +135,16 @@ def test_light_of_a_picture_is_found_again(head):
     again = pixels(render_head(head, marks, light=found)).astype(int)
     plain = pixels(render_head(head, marks)).astype(int)
     assert np.abs(again - lit).mean() < 0.35 * np.abs(plain - lit).mean()
+
+
+def test_fusing_tells_how_far_it_is_and_can_be_stopped(images, analyzer):
+    references = load_references([images["obama"], images["obama3"]], analyzer)
+    seen = []
+    fuse_head(references, 256, lambda *step: seen.append(step))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+    def stop(done, total):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        fuse_head(references, 256, stop)
