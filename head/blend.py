@@ -37,8 +37,9 @@ def blend(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
     best = weights.max(0) + 1e-9
     pyramids = []
     for colour, weight in zip(colours, weights, strict=True):
-        own = np.clip(weight / best / _UNSEEN, 0, 1)[..., None]
-        pyramids.append(_laplacian(mean + own * (colour - mean)))
+        own = np.clip(weight / best / _UNSEEN, 0, 1)
+        beyond = _continued(colour, own)
+        pyramids.append(_laplacian(beyond + own[..., None] * (colour - beyond)))
     says = [_gaussian(weight) for weight in weights]
     result = None
     for level in range(LEVELS - 1, -1, -1):
@@ -48,6 +49,16 @@ def blend(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
         band = sum(s[..., None] * p[level] for s, p in zip(share, pyramids, strict=True))
         result = band if result is None else band + _up(result, band.shape)
     return np.asarray(result, np.float32)
+
+
+def _continued(colour: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """(S, S, 3) a photo's own colours where it shows any, continued smoothly, coarse."""
+    size = len(own)
+    small = max(size // 4, 1)
+    weight = cv2.resize(own, (small, small), interpolation=cv2.INTER_AREA)
+    mixed = cv2.resize(colour * own[..., None], (small, small), interpolation=cv2.INTER_AREA)
+    filled = pull_push(mixed / np.maximum(weight, 1e-6)[..., None], np.clip(weight * 4, 0, 1))
+    return np.asarray(cv2.resize(filled, (size, size), interpolation=cv2.INTER_LINEAR))
 
 
 def weighted_mean(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
