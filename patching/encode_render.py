@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from .masks import fit_mask
 
 _CHROMA_STEP = 0.1
 _COVERED = 1e-3
+_FADE = 0.7
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ def encode_render(
     covered = F.avg_pool2d((believed > 0).float(), pixels)
     # A place at the edge shows background too: it counts from half coverage on.
     trust = F.avg_pool2d(believed, pixels) * (2.0 * covered - 1.0).clamp(min=0.0)
+    # Towards places that are believed less it fades over a pixel of the latents: a step would be a square
+    # in the picture.
+    trust = torch.minimum(trust, gaussian_blur2d(trust, 3, (_FADE, _FADE), border_type="replicate"))
     pictures = _surrounded(pictures, _weights(alpha, len(pictures), size))
     # One by one: a VAE for video would take a batch for frames.
     latents = torch.cat([_encode(vae, picture) for picture in pictures])
