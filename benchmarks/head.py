@@ -46,6 +46,8 @@ from hifi_portrait.training.data.synthetic.render import Picture, render
 from hifi_portrait.training.data.synthetic.source import fetch_data
 from hifi_portrait.training.networks.recognizer import crops_of, load_recognizer
 
+from benchmarks.head_guided import guided_gain
+from benchmarks.head_widget import widget_frames
 from benchmarks.people import FACE_MODELS, evaluation_recognizer
 from benchmarks.report import Figures, command_line
 from harness import ARTIFACTS, DEV
@@ -367,7 +369,15 @@ def _sheet(name: str, rows: list[list[np.ndarray]]) -> None:
 def main(quick: bool = False) -> Figures:
     """Measure; ``quick``: fewer views, 3 synthetic people instead of 100, one round of timing."""
     cv2.setNumThreads(2)
-    return {**real(quick), **craft(quick), **synthetic(quick)}
+    used = {"guided": guided_gain(quick), "widget": widget_frames(quick)}
+    return {
+        **real(quick),
+        **craft(quick),
+        **synthetic(quick),
+        **used,
+        "guided_gain": used["guided"]["guided_gain"],
+        "widget_frame_ms_p95": used["widget"]["widget_frame_ms_p95"],
+    }
 
 
 if __name__ == "__main__":
