@@ -77,6 +77,7 @@ def main() -> int:
     commands.add_parser("test", help="run the tests; further arguments go to pytest")
     commands.add_parser("lint", help="check style, spelling, types, and the front end")
     commands.add_parser("types", help="of lint, only mypy")
+    commands.add_parser("docs", help="build the documentation's site into .dev/site")
     commands.add_parser("front-end", help="of lint, only the front end")
     tool = commands.add_parser("tool", help="run a module of the environment, such as ruff, as it is set up")
     tool.add_argument("module")
@@ -95,6 +96,7 @@ def main() -> int:
         "test": lambda: run("-m", "pytest", *rest),
         "lint": lint,
         "types": types,
+        "docs": docs,
         "front-end": lint_front_end,
         "bench": lambda: benchmark(args.name, args.quick),
         "setup": lambda: 0,
@@ -122,7 +124,7 @@ def set_up(browser: bool = False) -> None:
             pip(*HOST)
         pip("--no-deps", *CONVERTER, *INSIGHTFACE)
         pip("setuptools>=68", "wheel")
-        pip("--no-build-isolation", "-e", f"{ROOT}[dev]")
+        pip("--no-build-isolation", "-e", f"{ROOT}[dev,docs]")
         stamp.write_text(wanted)
         print(f"Installed in {time.monotonic() - started:.0f} s", flush=True)
     if browser:
@@ -183,6 +185,24 @@ def lint() -> int:
 
 def types() -> int:
     """Run mypy: on the pack, seen as the package that it is installed as, and on what is beside it."""
+    package = _linked()
+    environment = {**os.environ, "MYPYPATH": str(package.parent)}
+    mypy = [str(PYTHON), "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
+    packages = [argument for name in PACKAGES for argument in ("-p", f"hifi_portrait.{name}")]
+    # Two runs, as the repository's root is a package in the first and a folder of packages in the second.
+    inside = subprocess.run([*mypy, *packages], cwd=package.parent, env=environment).returncode
+    beside = subprocess.run([*mypy, *BESIDE], cwd=ROOT, env=environment).returncode
+    return max(inside, beside)
+
+
+def docs() -> int:
+    """Build the documentation's site; a broken link or an unknown name is an error."""
+    _linked()
+    return run("-m", "mkdocs", "build", "--strict", "--quiet")
+
+
+def _linked() -> Path:
+    """Return the root under the name of the package that it is installed as."""
     package = DEV / "types" / "hifi_portrait"
     if not package.exists():
         package.parent.mkdir(parents=True, exist_ok=True)
@@ -191,13 +211,7 @@ def types() -> int:
             f"from pathlib import Path; from harness.host import link; "
             f"link(Path({str(package)!r}), Path({str(ROOT)!r}))",
         )
-    environment = {**os.environ, "MYPYPATH": str(package.parent)}
-    mypy = [str(PYTHON), "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
-    packages = [argument for name in PACKAGES for argument in ("-p", f"hifi_portrait.{name}")]
-    # Two runs, as the repository's root is a package in the first and a folder of packages in the second.
-    inside = subprocess.run([*mypy, *packages], cwd=package.parent, env=environment).returncode
-    beside = subprocess.run([*mypy, *BESIDE], cwd=ROOT, env=environment).returncode
-    return max(inside, beside)
+    return package
 
 
 def lint_front_end() -> int:

@@ -66,11 +66,13 @@ class TinyCodec(nn.Module):
     def energy(self) -> Tensor:
         """(C,) root mean square of each channel's share in the picture, largest 1."""
         norm = self.to_patch.weight.detach().flatten(1).norm(dim=0)
-        return norm / norm.max()
+        share: Tensor = norm / norm.max()
+        return share
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents (B, C, H/8, W/8) of pictures (B, 3, H, W) in -1..1; H and W are multiples of 8."""
-        return self.to_latent(F.pixel_unshuffle(pictures, PATCH))
+        latents: Tensor = self.to_latent(F.pixel_unshuffle(pictures, PATCH))
+        return latents
 
     def decode_linear(self, latents: Tensor) -> Tensor:
         """Pictures (B, 3, 8h, 8w) without the refinement: linear in the latents."""

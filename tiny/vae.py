@@ -46,7 +46,8 @@ class TinyVAE:
 
     def _load(self) -> torch.device:
         comfy.model_management.load_models_gpu([self.patcher])
-        return self.patcher.load_device
+        device: torch.device = self.patcher.load_device
+        return device
 
     def decode(self, samples_in: Tensor, vae_options: dict[str, object] | None = None) -> Tensor:
         """Pictures (B, 8h, 8w, 3) in 0..1 of latents (B, C, h, w)."""
