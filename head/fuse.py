@@ -24,6 +24,8 @@ _SMALL = 60.0
 """Face size, px, below which the texture is coarse and a note says so."""
 _TURNED = 40.0
 """Degrees of yaw from which one side of the face is hidden."""
+_NO_COLOUR = 4.0
+"""Mean difference of the channels, of 255, below which a photo is black and white."""
 _MISSING = 0.75
 """Completeness below which a photo lacks part of the face."""
 
@@ -106,8 +108,15 @@ def _posed(person: PersonGeometry, index: int, face: FaceRecord, alpha: np.ndarr
         normals=model.normals(posed[model.source]),
         moved=np.linalg.norm(moved, axis=1)[model.source],
         alpha=alpha,
+        grey=_grey(face),
         scale=float(seen.scale * photo.matrix[0, 0]),
     )
+
+
+def _grey(face: FaceRecord) -> bool:
+    """Whether the photo is black and white."""
+    shown = face.crop[face.mask > 0.9].astype(np.int16)
+    return bool(len(shown)) and float(np.ptp(shown, axis=1).mean()) < _NO_COLOUR
 
 
 def _notes(faces: list[FaceRecord], fits: list[FaceFit]) -> tuple[str, ...]:
@@ -121,4 +130,10 @@ def _notes(faces: list[FaceRecord], fits: list[FaceFit]) -> tuple[str, ...]:
         notes.append("All photos show the same side of the face: the other is its mirror image")
     if max(face.quality.completeness for face in faces) < _MISSING:
         notes.append("No photo shows the whole face: what is missing is mirrored or filled in smoothly")
+    grey = [face.source for face in faces if _grey(face)]
+    if grey:
+        if len(grey) == len(faces):
+            notes.append("All photos are black and white, and so is the head")
+        else:
+            notes.append(f"Black and white, coloured from the other photos: {', '.join(grey)[:120]}")
     return tuple(notes)

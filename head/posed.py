@@ -28,6 +28,8 @@ class Posed:
         (V,) displacement by the photo's expression, interocular distances.
     alpha : np.ndarray
         (H, W) float32 in 0..1: how much of each px of ``photo.pixels`` is the person.
+    grey : bool
+        The photo is black and white.
     scale : float
         Px of the photo per interocular distance.
     """
@@ -38,4 +40,5 @@ class Posed:
     normals: np.ndarray
     moved: np.ndarray
     alpha: np.ndarray
+    grey: bool
     scale: float

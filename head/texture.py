@@ -77,7 +77,7 @@ def fuse_texture(photos: list[Posed], geometry: np.ndarray, model: HeadModel, si
     textures = [unwrap(p, v, layout, size) for p, v in zip(photos, views, strict=True)]
     shown, weights = weights_of(photos, views, textures, layout, model)
     normals = padded(layout.interpolate(model.normals(geometry[model.source])), layout.inside)
-    lights, common, agreeing = _balance(textures, weights, normals, layout, model)
+    lights, common, agreeing = _balance(textures, weights, normals, layout, model, [p.grey for p in photos])
     weights = coherent(weights * agreeing, layout, model)
     sure = 1 - np.exp(-enlarge((shown * (0.25 + 0.75 * agreeing)).sum(0), size) / _SURE)
 
@@ -106,7 +106,12 @@ def fuse_texture(photos: list[Posed], geometry: np.ndarray, model: HeadModel, si
 
 
 def _balance(
-    textures: list[Unwrapped], weights: np.ndarray, normals: np.ndarray, layout: UVLayout, model: HeadModel
+    textures: list[Unwrapped],
+    weights: np.ndarray,
+    normals: np.ndarray,
+    layout: UVLayout,
+    model: HeadModel,
+    grey: list[bool],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lights (N, 9, 3), the common one (9, 3), and how far each photo agrees (N, s, s)."""
     side = (_LIGHT, _LIGHT)
@@ -121,6 +126,9 @@ def _balance(
     flat_weights = shrunk.reshape(count, -1).astype(np.float64)
     lights, _ = solve_lights(logs, flat_weights * skin.ravel(), flat_normals)
     says = flat_weights.sum(1)
+    if not all(grey):
+        # A black-and-white photo does not tell the light's colour, nor the skin's.
+        says = says * ~np.array(grey)
     common = np.tensordot(says / max(float(says.sum()), 1e-9), lights, 1)
     unlit = logs - np.einsum("pt,ntc->npc", basis(flat_normals), lights)
     mirrored = np.arange(_LIGHT * _LIGHT).reshape(side)[:, ::-1].ravel()

@@ -52,7 +52,7 @@ def weights_of(
         person = cv2.resize(texture.person * texture.shown, (layout.size,) * 2, interpolation=cv2.INTER_AREA)
         foreign = face * _foreign(texture, frontal * face, layout.size)
         trust = photo.face.weight * photo.face.quality.score
-        clear.append(frontal**2 * (1 - 0.75 * foreign) * (person > 0.02) * min(1.0, trust / 0.5))
+        clear.append(frontal**2 * (1 - 0.88 * foreign) * (person > 0.02) * min(1.0, trust / 0.5))
         worth.append(photo.face.weight * fine * frontal**2 * calm * (1 - 0.99 * foreign) * (person > 0.02))
     return np.stack(clear).astype(np.float32), np.stack(worth).astype(np.float32)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -148,3 +149,28 @@ def test_fusing_tells_how_far_it_is_and_can_be_stopped(images, analyzer):
 
     with pytest.raises(InterruptedError):
         fuse_head(references, 256, stop)
+
+
+def frontal(head):
+    return render_head(head, landmarks(head, 0, 256)).picture[0].numpy()
+
+
+def test_what_only_one_photo_shows_in_front_is_left_out(images, analyzer):
+    covered = images["obama2"].pixels.copy()
+    cheek = analyzer.analyze(covered, "")[0].landmarks[50, :2].astype(int)
+    cv2.circle(covered, cheek.tolist(), 45, (40, 90, 200), -1)
+    hidden = [images["obama"], NamedImage("covered", covered), images["obama3"]]
+    plain = [images["obama"], images["obama2"], images["obama3"]]
+    a, b = (frontal(fuse_head(load_references(p, analyzer), 512)) for p in (hidden, plain))
+    blue = a[..., 2] - a[..., 0]
+    assert (blue[100:180, 90:166] > 0.1).mean() < 0.005
+    assert np.abs(a - b)[90:180, 90:166].mean() < 0.04
+
+
+def test_a_black_and_white_photo_takes_the_colours_of_the_others(images, analyzer):
+    grey = np.repeat(cv2.cvtColor(images["obama3"].pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    head = fuse_head(load_references([images["obama"], NamedImage("grey.jpg", grey)], analyzer), 256)
+    alone = fuse_head(load_references([images["obama"]], analyzer), 256)
+    redness = [np.median((p[..., 0] - p[..., 2])[100:170, 100:156]) for p in map(frontal, (head, alone))]
+    assert redness[0] > 0.6 * redness[1]
+    assert any("grey.jpg" in note for note in head.notes)
