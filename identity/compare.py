@@ -6,7 +6,7 @@ where there are some, and both are reported side by side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +85,7 @@ def compare(
     analyzer: FaceAnalyzer,
     held_out: Sequence[NamedImage | UnreadableImage] = (),
     target: FaceLandmarks3D | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Compare pictures with the references of one person.
 
@@ -103,6 +104,8 @@ def compare(
         Photos of the person that were not among the references; their largest faces.
     target : FaceLandmarks3D, optional
         What the pictures were to show: one entry for all, or one per picture.
+    progress : callable, optional
+        Called with (pictures done, pictures in all); may raise to stop.
 
     Raises
     ------
@@ -131,6 +134,8 @@ def compare(
     model = FaceModel.load() if target is not None else None
     results = []
     for index, image in enumerate(images):
+        if progress is not None:
+            progress(index, len(images))
         faces = [] if isinstance(image, UnreadableImage) else analyze_cached(image, analyzer)
         if not faces:
             why = f": {image.reason}" if isinstance(image, UnreadableImage) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..faces import files
 from ..faces.analyzer import FaceAnalyzer as Analyzer
 from ..faces.analyzer import describe
 from ..faces.contact_sheet import contact_sheet
-from ..faces.pictures import NamedImage, Picture, UnreadableImage, read_folder, to_rgb8
+from ..faces.pictures import Picture, UnreadableImage, read_folder
 from ..faces.records import ReferenceFaces as References
 from ..faces.references import DISAGREE, MAX_REFERENCES, ReferenceOptions, load_references
 from ..faces.registry import LANDMARK_SOURCES, OPEN, analyzer_names, load_analyzer, other_recognizer, versions
@@ -26,6 +26,7 @@ from ..identity.compare import compare
 from ..identity.compare_sheet import comparison_sheet
 from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
 from . import paths
+from .pictures import count_images, folder_version, named_images, progress, to_image
 from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, ReferenceFaces
 
 _FETCH = ("ask", "automatic")
@@ -198,7 +199,7 @@ class LoadReferenceFaces(io.ComfyNode):
         path = _folder(_single(folder) or "")
         if path is None or not path.is_dir():
             return ""
-        return repr([(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(path.iterdir())])
+        return folder_version(path)
 
     @classmethod
     def execute(
@@ -213,6 +214,9 @@ class LoadReferenceFaces(io.ComfyNode):
         same_person_from: list[float] | None = None,
     ) -> io.NodeOutput:
         """Choose, rate and weigh; the contact sheet is the node's preview."""
+        count = count_images(images or [])
+        if count > MAX_REFERENCES:
+            raise ValueError(f"there are {count} pictures; give at most {MAX_REFERENCES} references")
         pictures: list[Picture | UnreadableImage] = [*named_images(images or [])]
         path = _folder(_single(folder) or "")
         if path is not None:
@@ -226,12 +230,12 @@ class LoadReferenceFaces(io.ComfyNode):
             weights=_parse_weights(_single(weights) or ""),
             same=_single(same_person_from) or None,
         )
-        references = load_references(pictures, analyzer[0], options, _progress(len(pictures)))
-        sheet = _to_image(contact_sheet(references))
+        references = load_references(pictures, analyzer[0], options, progress(len(pictures)))
+        sheet = to_image(contact_sheet(references))
         crops = [face.crop for face in sorted(references.faces, key=lambda face: face.source_index)]
         text = report(references)
         preview = {**ui.PreviewImage(sheet, cls=cls).as_dict(), "text": (text,)}
-        return io.NodeOutput(references, sheet, _to_image(np.stack(crops)), text, ui=preview)
+        return io.NodeOutput(references, sheet, to_image(np.stack(crops)), text, ui=preview)
 
 
 class CompareFaces(io.ComfyNode):
@@ -311,8 +315,8 @@ class CompareFaces(io.ComfyNode):
             analyzer = load_analyzer(name, "auto", [*paths.model_folders(), files.user_folder()], insight)
         pictures = named_images([images])
         others = named_images([held_out], "held-out photo") if held_out is not None else []
-        result = compare(pictures, faces, analyzer, others, target)
-        sheet = _to_image(comparison_sheet(result, pictures))
+        result = compare(pictures, faces, analyzer, others, target, progress(len(pictures)))
+        sheet = to_image(comparison_sheet(result, pictures))
         lines = []
         for item in result.pictures:
             line = f"{item.name}: similarity {item.similarity:.3f}"
@@ -342,34 +346,12 @@ def report(references: References) -> str:
     return "\n".join([*lines, *references.notes, summary(references.licences)])
 
 
-def named_images(
-    images: Sequence[torch.Tensor], label: str = "picture"
-) -> list[NamedImage | UnreadableImage]:
-    """Name the pictures of ComfyUI's image batches, counted from 1 over all of them."""
-    out: list[NamedImage | UnreadableImage] = []
-    for batch in images:
-        for image in batch if batch.ndim == 4 else batch[None]:
-            name = f"{label} {len(out) + 1}"
-            try:
-                out.append(NamedImage(name, to_rgb8(image.detach().float().cpu().numpy())))
-            except ValueError as error:
-                out.append(UnreadableImage(name, str(error)))
-    return out
-
-
 def _download_missing(needed: Sequence[files.ModelFile], folders: Sequence[Path]) -> None:
     there = files.locate(needed, folders)
     missing = [file for file in needed if file not in there or not files.is_pinned(there[file], file)]
     if missing:
         bar = ProgressBar(sum(file.size for file in missing))
         files.fetch_from_upstream(missing, folders[0], lambda done, total: bar.update_absolute(done, total))
-
-
-def _progress(count: int) -> Callable[[int, int], None] | None:
-    if count < 3:
-        return None
-    bar = ProgressBar(count)
-    return lambda done, total: bar.update_absolute(done, total)
 
 
 def _folder(text: str) -> Path | None:
@@ -389,11 +371,6 @@ def _parse_weights(text: str) -> tuple[float, ...] | None:
 
 def _single(value: Any) -> Any:
     return value[0] if isinstance(value, (list, tuple)) and value else value
-
-
-def _to_image(pixels: np.ndarray) -> torch.Tensor:
-    tensor = torch.from_numpy(pixels).float() / 255
-    return tensor if tensor.ndim == 4 else tensor[None]
 
 
 NODES: list[type[io.ComfyNode]] = [LoadFaceAnalyzer, LoadReferenceFaces, CompareFaces]

@@ -120,6 +120,7 @@ def test_private_files_are_private_from_the_first_byte(tmp_path):
     assert (tmp_path / "model").stat().st_mode & 0o777 == 0o644
 
 
+@posix
 def test_errors_of_the_system_are_one_line_with_a_remedy(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "taken").mkdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -127,6 +129,42 @@ def test_not_a_number_and_empty_batches(nodes, analyzer, photos):
         run(nodes, analyzer, [broken], weights="one, two")
     with pytest.raises(ValueError, match="there is no folder"):
         run(nodes, analyzer, None, folder="nowhere at all")
+
+
+def test_too_many_pictures_are_refused_before_any_is_converted(nodes, analyzer, monkeypatch):
+    from hifi_portrait.nodes import pictures
+
+    monkeypatch.setattr(pictures, "to_rgb8", lambda image: pytest.fail("one was converted"))
+    with pytest.raises(ValueError, match="there are 70 pictures; give at most 64"):
+        run(nodes, analyzer, [torch.zeros(60, 8, 8, 3), *[torch.zeros(8, 8, 3)] * 10])
+
+
+def test_comparing_can_be_interrupted(nodes, analyzer, photos):
+    import comfy.model_management as host
+    import comfy.utils
+
+    pictures = tensor(photos["obama2"])[:, ::4, ::4].repeat(3, 1, 1, 1)
+    references = run(nodes, analyzer, [tensor(photos["obama"])]).args[0]
+    comfy.utils.set_progress_bar_global_hook(
+        lambda *_, **__: host.throw_exception_if_processing_interrupted()
+    )
+    host.interrupt_current_processing()
+    try:
+        with pytest.raises(host.InterruptProcessingException):
+            nodes.CompareFaces.execute(pictures, references, analyzer)
+    finally:
+        comfy.utils.set_progress_bar_global_hook(None)
+
+
+def test_what_cannot_be_looked_at_does_not_break_the_folders_version(tmp_path):
+    from hifi_portrait.nodes.pictures import folder_version
+
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    before = folder_version(tmp_path)
+    (tmp_path / "notes.txt").write_bytes(b"1")
+    if os.name != "nt":
+        (tmp_path / "dead.jpg").symlink_to(tmp_path / "nowhere")
+    assert folder_version(tmp_path) == before
 
 
 def test_a_changed_folder_runs_again(nodes, tmp_path, monkeypatch):

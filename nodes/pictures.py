@@ -1,0 +1,59 @@
+"""ComfyUI's pictures as the analyzers want them, and what nodes that read many of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from comfy.utils import ProgressBar
+
+from ..faces.pictures import EXTENSIONS, NamedImage, UnreadableImage, to_rgb8
+
+
+def count_images(images: Sequence[torch.Tensor]) -> int:
+    """Return how many pictures there are in image batches."""
+    return sum(len(batch) if batch.ndim == 4 else 1 for batch in images)
+
+
+def named_images(
+    images: Sequence[torch.Tensor], label: str = "picture"
+) -> list[NamedImage | UnreadableImage]:
+    """Name the pictures of ComfyUI's image batches, counted from 1 over all of them."""
+    out: list[NamedImage | UnreadableImage] = []
+    for batch in images:
+        for image in batch if batch.ndim == 4 else batch[None]:
+            name = f"{label} {len(out) + 1}"
+            try:
+                out.append(NamedImage(name, to_rgb8(image.detach().float().cpu().numpy())))
+            except ValueError as error:
+                out.append(UnreadableImage(name, str(error)))
+    return out
+
+
+def to_image(pixels: np.ndarray) -> torch.Tensor:
+    """Return uint8 pictures as ComfyUI's IMAGE."""
+    tensor = torch.from_numpy(pixels).float() / 255
+    return tensor if tensor.ndim == 4 else tensor[None]
+
+
+def progress(count: int) -> Callable[[int, int], None] | None:
+    """Return what tells the host how far many pictures are; it also lets the host interrupt."""
+    if count < 3:
+        return None
+    bar = ProgressBar(count)
+    return lambda done, total: bar.update_absolute(done, total)
+
+
+def folder_version(folder: Path) -> str:
+    """Tell the pictures in a folder from others; what cannot be looked at is not there."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in EXTENSIONS:
+            try:
+                status = path.stat()
+            except OSError:  # a link to nowhere, or removed meanwhile
+                continue
+            found.append((path.name, status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
+    return repr(found)
