@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
-from server import PromptServer
 
 from ..boundary import text
 from ..boundary.generated import KEY, XMP_KEY, statement, xmp
@@ -198,6 +197,9 @@ def _handler(data: dict[str, Any]) -> dict[str, Any]:
 
 def register() -> None:
     """Let the host ask `mark` for every job, from now on."""
+    # Here: the module needs a host that runs, and brings all of it along.
+    from server import PromptServer
+
     server = PromptServer.instance
     if _handler not in server.on_prompt_handlers:
         server.add_on_prompt_handler(_handler)
