@@ -102,9 +102,13 @@ def references() -> Prompt:
 
 
 def saving(name: str = "person") -> Prompt:
-    """Return a graph that saves the identity."""
-    save = node("SaveIdentity", identity=["refined", 0], name=name, overwrite=True)
-    return {**references(), "save": save}
+    """Return a graph that saves the identity and the head."""
+    return {
+        **references(),
+        "save": node("SaveIdentity", identity=["refined", 0], name=name, overwrite=True),
+        "fused": node("FuseHead", faces=["faces", 0], texture_size="512"),
+        "save head": node("SaveHead", head=["fused", 0], name=name, overwrite=True),
+    }
 
 
 def host_node(kind: str, **inputs: Any) -> dict[str, Any]:
@@ -179,6 +183,7 @@ def everything() -> Prompt:
     prompt = {**references(), **portrait(Random(0), 0, probe=True)}
     prompt["photo"] = host_node("LoadImage", image="photo.jpg")
     prompt["mask"] = host_node("SolidMask", value=1.0, width=128, height=128)
+    prompt["head"] = node("LoadHead", name="person")
     del prompt["save"]
     return prompt
 
