@@ -22,7 +22,7 @@ import numpy as np
 from ..faces.records import FaceRecord
 from ..landmarks import names
 from ..landmarks.camera import CAMERA_DISTANCE
-from ..landmarks.fit import FaceFit
+from ..landmarks.fit_result import FaceFit
 from .expression import expressed
 from .model import HeadModel
 from .surface import points_of, spread

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..faces.geometry import transform
 from ..faces.records import FaceRecord, ReferenceFaces
-from ..landmarks.fit import FaceFit, fit_faces
+from ..landmarks.fit import fit_faces
+from ..landmarks.fit_result import FaceFit
 from ..landmarks.model import FaceModel
 from .bend import PersonGeometry, fit_head
 from .expression import expressed
