@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from torch import Tensor
 
 from ..boundary import text
 from ..boundary.contents import Expected, read_expected
 from ..boundary.files import PRIVATE, written
 from ..boundary.licences import licences_in, to_json
 from ..boundary.parse import BadJsonError, parse_json
-from ..boundary.tensors import BadTensorFileError, Header, read_header
+from ..boundary.tensors import BadTensorFileError, read_header
 from .light import TERMS
 from .model import HeadModel
 from .records import Head
@@ -22,7 +24,7 @@ from .records import Head
 FORMAT = "hifi-portrait-textured-head"
 VERSION = 1
 SUFFIX = ".safetensors"
-_TENSORS = {
+TENSORS = {
     "geometry": Expected(("places", 3), -20.0, 20.0),
     "shape": Expected(("shape",), -20.0, 20.0),
     "expression": Expected((52,), 0.0, 1.0),
@@ -31,7 +33,7 @@ _TENSORS = {
     "opacity": Expected(("texture", "texture"), 0, 255, eight_bit=True),
     "confidence": Expected(("texture", "texture"), 0, 255, eight_bit=True),
 }
-_LENGTHS = {"places": (3, 1 << 16), "shape": (1, 512), "texture": (256, 2048)}
+LENGTHS = {"places": (3, 1 << 16), "shape": (1, 512), "texture": (256, 2048)}
 _LONGEST_LIST = 1 << 16
 
 
@@ -49,15 +51,8 @@ def save_head(head: Head, path: str | Path) -> Path:
         The file cannot be written; one line with the remedy.
     """
     path = Path(path)
-    texts = {
-        "format": FORMAT,
-        "format_version": str(VERSION),
-        "sources": json.dumps(head.sources),
-        "shares": json.dumps(head.shares),
-        "notes": json.dumps(head.notes),
-        "licences": to_json(head.licences),
-    }
-    arrays = {name: np.ascontiguousarray(getattr(head, name)) for name in _TENSORS}
+    arrays, texts = packed(head)
+    texts |= {"format": FORMAT, "format_version": str(VERSION)}
     with written(path, PRIVATE) as part:
         save_file(arrays, part, metadata=texts)
     return path
@@ -84,26 +79,49 @@ def load_head(path: str | Path) -> Head:
                 f"{shown}: saved in format {text.echoed(texts.get('format_version'))}, this version reads "
                 f"{VERSION}; update the pack, or save the head again"
             )
-        header, tensors = read_expected(path, _TENSORS, _LENGTHS)
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        places = len(HeadModel.load().mean)
-        if len(arrays["geometry"]) != places:
-            raise BadTensorFileError(f"{len(arrays['geometry'])} places, this version's head has {places}")
-        sources, notes = (_texts(header, key) for key in ("sources", "notes"))
-        return Head(
-            **{k: a if a.dtype == np.uint8 else a.astype(np.float32) for k, a in arrays.items()},
-            sources=sources,
-            shares=_shares(header, len(sources)),
-            notes=notes,
-            licences=licences_in(texts, f"head {path.stem}"),
-        )
+        header, tensors = read_expected(path, TENSORS, LENGTHS)
+        return unpacked(tensors, header.metadata, f"head {path.stem}")
     except BadTensorFileError as error:
         raise ValueError(f"{shown}: damaged ({error}); save the head again") from None
 
 
-def _list(header: Header, key: str) -> list[Any]:
+def packed(head: Head, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return a head's arrays and texts for a file, their names with a prefix."""
+    arrays = {f"{prefix}{name}": np.ascontiguousarray(getattr(head, name)) for name in TENSORS}
+    texts = {
+        "sources": json.dumps(head.sources),
+        "shares": json.dumps(head.shares),
+        "notes": json.dumps(head.notes),
+        "licences": to_json(head.licences),
+    }
+    return arrays, {f"{prefix}{name}": value for name, value in texts.items()}
+
+
+def unpacked(tensors: Mapping[str, Tensor], texts: Mapping[str, str], what: str) -> Head:
+    """Return the head of a file's checked tensors and its texts, their names without a prefix.
+
+    Raises
+    ------
+    BadTensorFileError
+        The texts are damaged, or the head belongs to another version's mesh.
+    """
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    places = len(HeadModel.load().mean)
+    if len(arrays["geometry"]) != places:
+        raise BadTensorFileError(f"{len(arrays['geometry'])} places, this version's head has {places}")
+    sources, notes = (_texts(texts, key) for key in ("sources", "notes"))
+    return Head(
+        **{k: a if a.dtype == np.uint8 else a.astype(np.float32) for k, a in arrays.items()},
+        sources=sources,
+        shares=_shares(texts, len(sources)),
+        notes=notes,
+        licences=licences_in(texts, what),
+    )
+
+
+def _list(texts: Mapping[str, str], key: str) -> list[Any]:
     try:
-        value = parse_json(header.metadata.get(key, ""), _LONGEST_LIST, 1)
+        value = parse_json(texts.get(key, ""), _LONGEST_LIST, 1)
     except BadJsonError as error:
         raise BadTensorFileError(f"the list of {key} is {error}") from None
     if not isinstance(value, list):
@@ -111,15 +129,15 @@ def _list(header: Header, key: str) -> list[Any]:
     return value
 
 
-def _texts(header: Header, key: str) -> tuple[str, ...]:
-    values = _list(header, key)
+def _texts(texts: Mapping[str, str], key: str) -> tuple[str, ...]:
+    values = _list(texts, key)
     if not all(isinstance(item, str) for item in values):
         raise BadTensorFileError(f"{key} are not texts")
     return tuple(text.printable(item, 300) for item in values)
 
 
-def _shares(header: Header, count: int) -> tuple[float, ...]:
-    values = _list(header, "shares")
+def _shares(texts: Mapping[str, str], count: int) -> tuple[float, ...]:
+    values = _list(texts, "shares")
     numbers = [float(item) for item in values if type(item) in (int, float) and 0 <= item <= 1]
     if len(numbers) != len(values) or len(values) != count:
         raise BadTensorFileError(f"shares are not {count} numbers in 0..1")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..boundary.licences import FileLicence, summary
 from ..boundary.text import printable
+from ..head.records import Head
 from ..models.tokens import DetailTokens
 
 EXPRESSIONS = 52
@@ -45,6 +46,8 @@ class Identity:
         What the files that made it may be used for: the analyzer's, and the checkpoint.
     consent : str
         The artist's note on the person's consent; may be empty.
+    head : Head or None
+        The person's textured head, where the artist put it in: a photograph.
     """
 
     tokens: Tensor
@@ -59,6 +62,7 @@ class Identity:
     expression: np.ndarray = field(default_factory=lambda: np.zeros(EXPRESSIONS, np.float32))
     licences: tuple[FileLicence, ...] = ()
     consent: str = ""
+    head: Head | None = None
 
     def describe(self) -> str:
         """Return a few lines for the artist."""
@@ -68,6 +72,8 @@ class Identity:
         lines = [f"{len(used)} references, {count} detail tokens, recognizer {self.recognizer}"]
         lines += [f"{source}: {100 * weight / total:.0f} %" for source, weight in used]
         lines.append(summary(self.licences))
+        if self.head is not None:
+            lines.append("with the textured head: a photograph of the person")
         if self.consent:
             lines.append(f"consent: {printable(self.consent, 200)}")
         return "\n".join(lines)

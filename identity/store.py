@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from ..boundary.files import LONGEST_NAME, PRIVATE, written
 from ..boundary.licences import licences_in, to_json
 from ..boundary.parse import BadJsonError, parse_json
 from ..boundary.tensors import BadTensorFileError, read_header
+from ..head import store as head_store
+from ..head.records import Head
 from ..models.tokens import DetailTokens
 from .identity import EXPRESSIONS, Identity
 
@@ -38,6 +41,16 @@ _TENSORS = {
     "shape": Expected(("shape",), -100.0, 100.0),
     "expression": Expected((EXPRESSIONS,), -0.01, 1.01),
 }
+_HEAD = "head."
+"""What the textured head's tensors and texts begin with, where the artist put one in."""
+_TENSORS |= {
+    f"{_HEAD}{key}": replace(
+        expected,
+        optional=True,
+        shape=tuple(side if isinstance(side, int) else f"{_HEAD}{side}" for side in expected.shape),
+    )
+    for key, expected in head_store.TENSORS.items()
+}
 _LENGTHS = {
     "identity tokens": (1, 256),
     "width": (1, 8192),
@@ -46,6 +59,7 @@ _LENGTHS = {
     "texture": (8, 2048),
     "embedding": (1, 8192),
     "shape": (0, 512),
+    **{f"{_HEAD}{key}": limits for key, limits in head_store.LENGTHS.items()},
 }
 _NAME = re.compile(r"[\w][\w .()\-]{0,99}", re.UNICODE)
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -130,6 +144,10 @@ def save_identity(
         "licences": to_json(identity.licences),
         "consent": check_consent(identity.consent if consent is None else consent),
     }
+    if identity.head is not None:
+        arrays, more = head_store.packed(identity.head, _HEAD)
+        tensors |= {key: torch.from_numpy(array) for key, array in arrays.items()}
+        texts |= more
     with written(path, PRIVATE) as part:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, metadata=texts)
     return path
@@ -176,9 +194,22 @@ def load_identity(path: str | Path) -> Identity:
             expression=tensors["expression"].float().numpy(),
             licences=licences_in(texts, f"identity {path.stem}"),
             consent=text.printable(texts.get("consent", ""), LONGEST_CONSENT),
+            head=_head(tensors, texts, path.stem),
         )
     except BadTensorFileError as error:
         raise ValueError(f"{shown}: damaged ({error}); save the identity again") from None
+
+
+def _head(tensors: Mapping[str, torch.Tensor], texts: Mapping[str, str], name: str) -> Head | None:
+    """Return the textured head of a file; None where it has none."""
+    found = {key.removeprefix(_HEAD): value for key, value in tensors.items() if key.startswith(_HEAD)}
+    if not found:
+        return None
+    missing = [key for key in head_store.TENSORS if key not in found]
+    if missing:
+        raise BadTensorFileError(f"its head has no {missing[0]}")
+    words = {key.removeprefix(_HEAD): value for key, value in texts.items() if key.startswith(_HEAD)}
+    return head_store.unpacked(found, words, f"head in identity {name}")
 
 
 def _text(texts: Mapping[str, str], key: str) -> str:

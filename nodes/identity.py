@@ -16,7 +16,7 @@ from ..identity.identity import Identity as IdentityData
 from ..identity.refine import refine_faces
 from . import paths
 from .kept import Kept, version
-from .types import CATEGORY, HiFiNet, Identity, ReferenceFaces
+from .types import CATEGORY, Head, HiFiNet, Identity, ReferenceFaces
 
 FOLDER = "identities"
 """Below a folder of models."""
@@ -155,6 +155,12 @@ class SaveIdentity(io.ComfyNode):
                     tooltip="A note on the person's consent, kept in the file and shown when it is loaded: "
                     "who agreed to what, and when. Empty: the note that the identity has already.",
                 ),
+                Head.Input(
+                    "head",
+                    optional=True,
+                    tooltip="From Fuse Head, to keep the textured head in the same file. It is a photograph "
+                    "of the person. Not connected: no photograph is put in.",
+                ),
             ],
             outputs=[
                 Identity.Output(display_name="identity", tooltip="The identity, unchanged."),
@@ -180,12 +186,14 @@ class SaveIdentity(io.ComfyNode):
         return _kept.fingerprint((name, overwrite))
 
     @classmethod
-    def execute(cls, identity: IdentityData, name: str, overwrite: bool, consent: str = "") -> io.NodeOutput:
+    def execute(
+        cls, identity: IdentityData, name: str, overwrite: bool, consent: str = "", head: Any = None
+    ) -> io.NodeOutput:
         """Save into the preferred folder."""
         note = store.check_consent(consent) or identity.consent
-        path = store.save_identity(identity, _folders()[0], name, overwrite, note)
+        kept = replace(identity, consent=note, head=head or identity.head)
+        path = store.save_identity(kept, _folders()[0], name, overwrite, note)
         _kept.saved((name, overwrite), path)
-        kept = replace(identity, consent=note)
         return io.NodeOutput(kept, path.stem, ui=ui.PreviewText(f"saved as {path.stem}"))
 
 
@@ -207,7 +215,13 @@ class LoadIdentity(io.ComfyNode):
                     tooltip="An identity in models/hifi_portrait/identities. Press R to see new ones.",
                 ),
             ],
-            outputs=_outputs(),
+            outputs=[
+                *_outputs(),
+                Head.Output(
+                    display_name="head",
+                    tooltip="The textured head, where one was saved with the identity; otherwise nothing.",
+                ),
+            ],
         )
 
     @classmethod
@@ -231,7 +245,9 @@ class LoadIdentity(io.ComfyNode):
         path = saved_identities().get(name)
         if path is None:
             raise ValueError(_missing(name))
-        return _output(store.load_identity(path))
+        identity = store.load_identity(path)
+        about = identity.describe()
+        return io.NodeOutput(identity, about, identity.head, ui=ui.PreviewText(about))
 
 
 NODES: list[type[io.ComfyNode]] = [RefineFaces, SaveIdentity, LoadIdentity]

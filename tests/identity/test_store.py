@@ -268,3 +268,33 @@ def test_files_from_before_licences_load_and_say_so(identity, tmp_path):
     loaded = load_identity(path)
     assert loaded.consent == ""
     assert "not known for identity anna (licences were not recorded)" in loaded.describe()
+
+
+def test_a_head_that_lacks_a_part_is_damaged(identity, tmp_path):
+    """A head in an identity is whole or not there."""
+    from hifi_portrait.head.light import TERMS
+    from hifi_portrait.head.model import HeadModel
+    from hifi_portrait.head.records import Head
+
+    model = HeadModel.load()
+    head = Head(
+        geometry=model.mean.astype(np.float32),
+        shape=np.zeros(48, np.float32),
+        expression=np.zeros(52, np.float32),
+        texture=np.full((256, 256, 3), 120, np.uint8),
+        opacity=np.full((256, 256), 255, np.uint8),
+        confidence=np.full((256, 256), 200, np.uint8),
+        light=np.zeros((TERMS, 3), np.float32),
+        sources=("a",),
+        shares=(1.0,),
+    )
+    path = save_identity(replace(identity, head=head), tmp_path, "with a head")
+    back = load_identity(path).head
+    assert np.array_equal(back.texture, head.texture)
+    assert back.sources == ("a",)
+    with safe_open(str(path), "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys() if key != "head.opacity"}  # noqa: SIM118
+        texts = file.metadata()
+    save_file(tensors, path, metadata=texts)
+    with pytest.raises(ValueError, match=r"damaged \(its head has no opacity\)"):
+        load_identity(path)

@@ -130,3 +130,39 @@ def test_faces_of_another_recognizer_are_refused(host, refined):
     finally:
         (folder / "other_recognizer.safetensors").unlink()
     assert host.run({**refined, "5": save("4", "Test of nodes")}).nodes
+
+
+def test_the_head_is_kept_where_the_artist_puts_it_in_and_only_there(host, refined):
+    folder = host.base / "models" / "hifi_portrait" / "identities"
+    fused = {"class_type": "HiFiPortraitFuseHead", "inputs": {"faces": ["2", 0], "texture_size": "256"}}
+    saved = save("4", "Test of nodes head")
+    saved["inputs"]["head"] = ["6", 0]
+    host.run({**refined, "6": fused, "5": saved, "7": save("4", "Test of nodes plain")})
+    with_head, plain = (load_identity(folder / f"Test of nodes {n}.safetensors") for n in ("head", "plain"))
+    assert plain.head is None
+    assert with_head.head.texture.shape == (256, 256, 3)
+    assert with_head.tokens.equal(plain.tokens)
+    graph = {
+        "1": load("Test of nodes head"),
+        "2": {
+            "class_type": "HiFiPortraitGenerateLandmarks",
+            "inputs": {"head": ["1", 2], "width": 96, "height": 96, "style": "mesh72"},
+        },
+        "3": {
+            "class_type": "HiFiPortraitRenderHead",
+            "inputs": {
+                "head": ["1", 2],
+                "landmarks": ["2", 0],
+                "width": 0,
+                "height": 0,
+                "light": "as the photos",
+            },
+        },
+        "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
+    }
+    done = host.run(graph)
+    assert done.images("4")
+    assert "a photograph" in done.nodes["1"]["text"][0]
+    graph["1"] = load("Test of nodes plain")
+    with pytest.raises(HostError, match="head must come from a node that makes a head"):
+        host.run(graph)
