@@ -312,7 +312,8 @@ def test_a_size_that_the_vae_cannot_encode_is_fitted(vae):
 
 def test_hues_are_told_apart_from_shape():
     """On a trained VAE: a change of hue lies in the directions found, a change of brightness hardly does."""
-    from hifi_portrait.tiny.model import BASE_FILE, load_tiny_portrait_model
+    from hifi_portrait.tiny.base_file import BASE_FILE
+    from hifi_portrait.tiny.model import load_tiny_portrait_model
 
     vae = load_tiny_portrait_model(BASE_FILE)[2]
     image = 0.35 + 0.3 * torch.rand(1, 8, 8, 3, generator=torch.Generator().manual_seed(0))
