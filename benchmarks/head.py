@@ -7,8 +7,8 @@ similarity of the held-out photo to the real photos of other occasions. Four ref
 three.
 
 *Synthetic*: people that the project's own generator renders, four references each; scores are shares of the
-mean similarity of the held-out picture to its references, with the population's mean embedding taken off. What ends
-on `_of_truth` is measured in the held-out pictures themselves: the detector's own error.
+mean similarity of the held-out picture to its references, with the population's mean embedding taken off.
+What ends on `_of_truth` is measured in the held-out pictures themselves: the detector's own error.
 
 Constants of `head/` were chosen on the photos of `TUNED_ON`; other people's pictures were looked at.
 """
