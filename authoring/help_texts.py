@@ -314,28 +314,17 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "HiFiPortraitSavePortrait": (
-        "Saves pictures with what stands behind them:\n\n"
-        "- IPTC's statement that a trained model made them (`trainedAlgorithmicMedia`), as XMP, where search engines, picture agencies and image editors read it;\n"
-        "- every model file of the graph with its licence, and whether all of them allow commercial use;\n"
-        "- the prompt and the workflow, as *Save Image* does.\n\n"
+        "Saves pictures with what stands behind them: IPTC's statement that a trained model made them (`trainedAlgorithmicMedia`), as XMP, where search engines, picture agencies and image editors read it; every model file of the graph with its licence, and whether all of them allow commercial use; the prompt and the workflow.\n\n"
         "*Save Image* writes the same statement where a graph has nodes of this pack, but as plain PNG text, because it can write nothing else. "
         "One setting switches both off: *Settings → HiFiPortrait → Mark pictures as generated*.",
         (
             (
-                "'commercial use: NOT allowed by …'",
-                "The file named forbids it. With the open analyzer and the tiny model, everything may be used commercially.",
-            ),
-            (
-                "'commercial use: not known for …'",
-                "That file says nothing of its licence: look where it came from. Base models, LoRAs and ControlNets are listed by name; those that carry `modelspec.license` are listed with it.",
+                "'commercial use: NOT allowed by …' or 'not known for …'",
+                "Look where the file named came from; base models, LoRAs and ControlNets are known where they carry `modelspec.license`. With the open analyzer and the tiny model, all is allowed.",
             ),
             (
                 "'licences were not recorded'",
-                "The identity or head was saved by an earlier version: refine the photos again and save it.",
-            ),
-            (
-                "'names no file inside ComfyUI's output folder'",
-                "Take `..` and drive letters out of `filename_prefix`.",
+                "An earlier version saved it: refine the photos again and save.",
             ),
         ),
     ),

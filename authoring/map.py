@@ -63,6 +63,7 @@ ROOT_FILES = {
     ".pre-commit-config.yaml": "The same checks before a commit.",
     "CHANGELOG.md": "What changed, by version.",
     "CONTRIBUTING.md": "How to run, test and write; the acceptance list for patches.",
+    "SECURITY.md": "Threats considered, what is done about each, and how to report.",
     "LICENSE": "Apache-2.0.",
     "README.md": "What it is, how to install and use it, and its figures.",
     "mkdocs.yml": "The documentation's site.",

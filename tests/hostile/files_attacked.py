@@ -13,10 +13,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 from hifi_portrait.faces import files as model_files
 from hifi_portrait.faces.pictures import EXTENSIONS, read_folder, read_image
 from hifi_portrait.faces.runtime import LiteModel, onnx_providers, onnx_session, unpacked_onnx
+from hifi_portrait.head.store import load_head
 from hifi_portrait.identity.store import list_identities, load_identity
 from hifi_portrait.models import checkpoint
 from hifi_portrait.models.warm_start import convert_instantid
@@ -30,9 +32,10 @@ Row = tuple[str, Callable[[Random], Any], Callable[[Any, Path], object], Callabl
 
 def rows() -> Iterator[Row]:
     """Return name, make, attempt, good inputs and share of each target."""
-    yield "identity", _identity, _load_identity, seeds.identities, 14000
-    yield "checkpoint metadata", _checkpoint, _read_metadata, seeds.checkpoints, 9000
-    yield "checkpoint", _checkpoint, _load_checkpoint, seeds.checkpoints, 3000
+    yield "identity", _identity, _load_identity, seeds.identities, 10000
+    yield "head", _head, _load_head, seeds.heads, 1500
+    yield "checkpoint metadata", _checkpoint, _read_metadata, seeds.checkpoints, 6000
+    yield "checkpoint", _checkpoint, _load_checkpoint, seeds.checkpoints, 2000
     yield "instantid controlnet", _controlnet, _convert_controlnet, seeds.controlnets, 1500
     yield "instantid adapter", _adapter, _convert_adapter, seeds.adapters, 2000
     yield "picture", _picture, _read_picture, _good_pictures, 9000
@@ -64,6 +67,15 @@ def _load_identity(data: bytes, folder: Path) -> None:
     for tensor in (identity.tokens, identity.detail.tokens, identity.detail.coords, identity.embedding):
         assert torch.isfinite(tensor.float()).all(), "accepted numbers that are not finite"
     list_identities(folder)
+
+
+def _head(random: Random) -> bytes:
+    return mutate.safetensors(random, seeds.heads()[0])
+
+
+def _load_head(data: bytes, folder: Path) -> None:
+    head = load_head(_scratch(folder, "person.safetensors", data))
+    assert np.isfinite(head.geometry).all(), "accepted numbers that are not finite"
 
 
 def _checkpoint(random: Random) -> bytes:

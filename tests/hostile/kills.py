@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from hifi_portrait.boundary.files import remove_debris
 from hifi_portrait.faces import files as model_files
+from hifi_portrait.head.store import save_head
 from hifi_portrait.identity.store import save_identity
 from hifi_portrait.models.warm_start import convert_instantid
 from hifi_portrait.training.config import Optimizer, Recipe
@@ -135,6 +136,10 @@ def _save_identity(folder: Path, version: int) -> None:
     save_identity(seeds.identity(texture=64, seed=version), folder, "person")
 
 
+def _save_head(folder: Path, version: int) -> None:
+    save_head(seeds.head(version), folder / "person.safetensors")
+
+
 def _convert(folder: Path, version: int) -> None:
     controlnet, adapter = _instantid_files()
     kind = (torch.float16, torch.float32)[version]
@@ -221,6 +226,7 @@ def operations() -> Iterator[list[Operation]]:
     with _fetching() as fetch:
         yield [
             Operation("save identity", _save_identity, "person.safetensors"),
+            Operation("save head", _save_head, "person.safetensors"),
             Operation("convert", _convert, "instantid_warm_start.safetensors"),
             Operation("training checkpoint", _save_training, CHECKPOINT),
             fetch,

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from hifi_portrait.head.model import HeadModel
+from hifi_portrait.head.records import TEXTURE_SIZES, Head
+from hifi_portrait.head.store import save_head
 from hifi_portrait.identity.identity import Identity
 from hifi_portrait.identity.store import save_identity
 from hifi_portrait.landmarks.model import FaceModel
@@ -86,6 +89,29 @@ def identities() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         paths = [save_identity(identity(texture=size), folder, f"i{size}") for size in (0, 16)]
         return [path.read_bytes() for path in paths]
+
+
+def head(seed: int = 0) -> Head:
+    """Return a head as Fuse Head makes it, of random numbers."""
+    random = np.random.default_rng(seed)
+    return Head(
+        geometry=HeadModel.load().mean.astype(np.float32),
+        shape=np.zeros(len(FaceModel.load().identity), np.float32),
+        expression=np.zeros(52, np.float32),
+        texture=random.integers(0, 255, (TEXTURE_SIZES[0], TEXTURE_SIZES[0], 3), np.uint8),
+        opacity=np.full((TEXTURE_SIZES[0], TEXTURE_SIZES[0]), 255, np.uint8),
+        confidence=np.full((TEXTURE_SIZES[0], TEXTURE_SIZES[0]), 255, np.uint8),
+        light=np.zeros((9, 3), np.float32),
+        sources=("a.jpg", "b.jpg"),
+        shares=(0.5, 0.5),
+    )
+
+
+@lru_cache
+def heads() -> list[bytes]:
+    """Return a head file."""
+    with tempfile.TemporaryDirectory() as folder:
+        return [save_head(head(), Path(folder) / "h.safetensors").read_bytes()]
 
 
 @lru_cache

@@ -149,7 +149,7 @@ def main(name: str, first: int, count: int, scratch: Path) -> None:
         if seconds > SECONDS:
             problems.append(("hangs", f"{seconds:.0f} s of processor time"))
         peak = memory.peak()
-        if peak > BYTES or (ending.kind == RAW and "memory" in ending.text.lower()):
+        if peak > BYTES or (ending.kind == RAW and "MemoryError" in ending.text):
             problems.append(("over_2_gib", f"{peak / 2**20:.0f} MiB; {ending.text}"))
         if guard.seen:
             problems.append(("writes_outside", "; ".join(guard.seen[:5])))

@@ -68,6 +68,8 @@ def world(base: Path) -> Iterator[Host]:
         host.upload(known[PERSON[0]], "photo.jpg")
         (host.base / "input" / "capture.csv").write_text(seeds.CAPTURE_CSV, encoding="utf-8")
         host.run(saving())
+        head = {**references(), "head": node("FuseHead", faces=["faces", 0], texture_size="512")}
+        host.run({**head, "save": node("SaveHead", head=["head", 0], name="person", overwrite=True)})
         yield host
 
 
@@ -181,6 +183,7 @@ def sampling(model: str, seed: int, batch: int = 1, steps: int = 1) -> Prompt:
 def everything() -> Prompt:
     """Return good producers of every type that a node of ours takes."""
     prompt = {**references(), **portrait(Random(0), 0, probe=True)}
+    prompt["head"] = node("LoadHead", name="person")
     prompt["photo"] = host_node("LoadImage", image="photo.jpg")
     prompt["mask"] = host_node("SolidMask", value=1.0, width=128, height=128)
     prompt["head"] = node("LoadHead", name="person")
