@@ -42,6 +42,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "HEAD": (_is(Head), "a node that makes a head"),
     "HIFI_NET": (_is(HiFiNetPatcher), "Load HiFi-Net"),
     "MODEL": (_has("clone", "model_options"), "a node that loads a model"),
+    "VAE": (_has("encode", "decode"), "a node that loads a VAE"),
     "CLIP_VISION": (_has("encode_image"), "Load CLIP Vision"),
     "IMAGE": (_is_image, "a node that gives pictures of 1 to 4 channels"),
     "MASK": (_is_mask, "a node that gives a mask"),

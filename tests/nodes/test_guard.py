@@ -169,6 +169,7 @@ def test_choices_are_among_the_options(node, value):
         ("HIFI_NET", 7),
         ("HEAD", {"a": 1}),
         ("MODEL", "model"),
+        ("VAE", 256),
         ("CLIP_VISION", {}),
         ("IMAGE", "x" * 10**6),
         ("IMAGE", torch.zeros(2, 3)),
