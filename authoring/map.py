@@ -62,6 +62,7 @@ ROOT_FILES = {
     ".gitignore": "What is not committed.",
     ".pre-commit-config.yaml": "The same checks before a commit.",
     "CHANGELOG.md": "What changed, by version.",
+    "AGENTS.md": "Where agents that work on the code start.",
     "CONTRIBUTING.md": "How to run, test and write; the acceptance list for patches.",
     "SECURITY.md": "Threats considered, what is done about each, and how to report.",
     "LICENSE": "Apache-2.0.",
