@@ -19,7 +19,7 @@ from hifi_portrait.patching.head_guidance import (
 from hifi_portrait.patching.host import noise_share
 
 from tests.patching.guidance import FULL, Step, noise, one_step, render
-from tests.patching.small import TWO_LEVELS, Watch, conditioning, make_model, sample
+from tests.patching.small import TWO_LEVELS, Watch, conditioning, make_model, randomise, sample, unet_config
 from tests.patching.test_neighbours import lora_weights
 
 
@@ -182,6 +182,32 @@ def test_it_stacks_with_a_lora(model):
     result = sample(guide_with_head(before, guide))
     assert result.equal(sample(after))
     assert not result.equal(sample(before))
+
+
+def test_it_stacks_with_a_core_controlnet(model):
+    """A ControlNet goes into the UNet, the guide acts on what comes out: neither sees the other."""
+    import comfy.cldm.cldm
+    import comfy.controlnet
+    import comfy.ops
+    import nodes
+
+    config = unet_config(hint_channels=3, operations=comfy.ops.manual_cast)
+    for name in ("out_channels", "transformer_depth_output"):
+        config.pop(name)
+    network = comfy.cldm.cldm.ControlNet(**config)
+    randomise(network, 7)
+    control = comfy.controlnet.ControlNet(network.requires_grad_(False), load_device=torch.device("cpu"))
+    image = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        positive, negative = nodes.ControlNetApplyAdvanced().apply_controlnet(
+            conditioning(0), conditioning(1), control, image, 0.7, 0.0, 1.0
+        )
+    wanted, settings = render(confidence=torch.tensor(0.5)), GuideSettings(0.4, falloff=0.0)
+    guided = guide_with_head(model, wanted, settings)
+    before, after, _ = one_step(guided, positive=positive, negative=negative)
+    target = model.model.process_latent_in(wanted.latents)
+    torch.testing.assert_close(after, before + 0.2 * (target - before), atol=1e-4, rtol=1e-4)
+    assert not before.equal(one_step(guided)[0]), "the ControlNet acts"
 
 
 def test_what_others_registered_is_called_in_order(model):
