@@ -189,6 +189,7 @@ def test_it_stacks_with_a_core_controlnet(model):
     import comfy.cldm.cldm
     import comfy.controlnet
     import comfy.ops
+
     import nodes
 
     config = unet_config(hint_channels=3, operations=comfy.ops.manual_cast)
