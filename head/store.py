@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors.numpy import save_file
 from torch import Tensor
 
@@ -105,13 +106,14 @@ def unpacked(tensors: Mapping[str, Tensor], texts: Mapping[str, str], what: str)
     BadTensorFileError
         The texts are damaged, or the head belongs to another version's mesh.
     """
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    # Through float: numpy has none of the types of eight bits.
+    arrays = {k: (t if t.dtype == torch.uint8 else t.float()).numpy() for k, t in tensors.items()}
     places = len(HeadModel.load().mean)
     if len(arrays["geometry"]) != places:
         raise BadTensorFileError(f"{len(arrays['geometry'])} places, this version's head has {places}")
     sources, notes = (_texts(texts, key) for key in ("sources", "notes"))
     return Head(
-        **{k: a if a.dtype == np.uint8 else a.astype(np.float32) for k, a in arrays.items()},
+        **arrays,
         sources=sources,
         shares=_shares(texts, len(sources)),
         notes=notes,

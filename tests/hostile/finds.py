@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import lzma
-import pickle
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,10 +31,10 @@ def kinds(finds: Iterable[Find]) -> dict[str, list[Find]]:
 
 def keep(target: str, value: Any, name: str) -> Path | None:
     """Write an input into the corpus; None where it is too large."""
-    packed = lzma.compress(pickle.dumps(value))
+    packed = lzma.compress(json.dumps(_packed(value)).encode())
     if len(packed) > LARGEST:
         return None
-    path = CORPUS / target.replace(" ", "_") / f"{name}.xz"
+    path = CORPUS / target.replace(" ", "_") / f"{name}.json.xz"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(packed)
     return path
@@ -42,7 +43,30 @@ def keep(target: str, value: Any, name: str) -> Path | None:
 def kept() -> list[tuple[str, str, Any]]:
     """Return target, name and value of every input of the corpus."""
     found = []
-    for path in sorted(CORPUS.glob("*/*.xz")):
-        value = pickle.loads(lzma.decompress(path.read_bytes()))  # our own file, from this repository
-        found.append((path.parent.name.replace("_", " "), path.stem, value))
+    for path in sorted(CORPUS.glob("*/*.json.xz")):
+        value = _unpacked(json.loads(lzma.decompress(path.read_bytes())))
+        found.append((path.parent.name.replace("_", " "), path.name.removesuffix(".json.xz"), value))
     return found
+
+
+def _packed(value: Any) -> Any:
+    """Return a value as JSON can hold it: bytes, and what JSON would change, are named."""
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode()}
+    if isinstance(value, tuple | list):
+        return {type(value).__name__: [_packed(item) for item in value]}
+    if isinstance(value, dict):
+        return {"dict": [[key, _packed(item)] for key, item in value.items()]}
+    return value
+
+
+def _unpacked(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, held),) = value.items()
+    if kind == "bytes":
+        return base64.b64decode(held)
+    if kind == "dict":
+        return {key: _unpacked(item) for key, item in held}
+    items = [_unpacked(item) for item in held]
+    return tuple(items) if kind == "tuple" else items
