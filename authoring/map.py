@@ -43,6 +43,7 @@ DATA = {
     ".ci": "How the tests are run where the project is built.",
     ".github/workflows": "Checks on every change, and publishing to ComfyUI's registry.",
     "assets": "Icon and banner of the registry.",
+    "tests/hostile/corpus": "One hostile input for each defect found, written by ``make_corpus.py``.",
     "assets/gallery": "Contact sheets of the tiny model, for the README.",
     "assets/tiny": "The tiny model's two files, and its model card.",
     "benchmarks/results": "Committed figures, with the commit that they were measured at.",

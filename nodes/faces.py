@@ -214,10 +214,11 @@ class LoadReferenceFaces(io.ComfyNode):
         same_person_from: list[float] | None = None,
     ) -> io.NodeOutput:
         """Choose, rate and weigh; the contact sheet is the node's preview."""
-        count = count_images(images or [])
+        images = [batch for batch in images or [] if batch is not None]
+        count = count_images(images)
         if count > MAX_REFERENCES:
             raise ValueError(f"there are {count} pictures; give at most {MAX_REFERENCES} references")
-        pictures: list[Picture | UnreadableImage] = [*named_images(images or [])]
+        pictures: list[Picture | UnreadableImage] = [*named_images(images)]
         path = _folder(_single(folder) or "")
         if path is not None:
             readable, unreadable = read_folder(path, max(0, MAX_REFERENCES - len(pictures)))

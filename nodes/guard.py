@@ -41,6 +41,11 @@ def guarded(nodes: list[type[io.ComfyNode]]) -> list[type[io.ComfyNode]]:
 
 def _guard(node: type[io.ComfyNode], function: Callable[..., Any]) -> Callable[..., Any]:
     described: list[io.Schema] = []
+    needed = [
+        parameter.name
+        for parameter in list(inspect.signature(function).parameters.values())[1:]
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
 
     @functools.wraps(function)
     def call(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> Any:
@@ -49,6 +54,11 @@ def _guard(node: type[io.ComfyNode], function: Callable[..., Any]) -> Callable[.
                 if not described:
                     described.append(node.define_schema())
                 _check_values(node, described, kwargs)
+            if function.__name__ == "validate_inputs":
+                # What is missing or no value at all, the host tells by itself; it asks all the same.
+                kwargs = {**dict.fromkeys(needed[len(args) :]), **kwargs}
+                if any(isinstance(value, list | dict) for value in kwargs.values()):
+                    return "an input holds a list or an object where one value belongs; set it again"
             answer = function(cls, *args, **kwargs)
         except Exception as error:
             _make_presentable(error)

@@ -199,6 +199,7 @@ PRODUCERS = {
     "MASK": ("mask", 0),
     "LATENT": ("latent", 0),
     "CONDITIONING": ("positive", 0),
+    "HEAD": ("head", 0),
 }
 """Where the host's types come from; ours come from the first node of `everything` that gives them."""
 

@@ -233,3 +233,13 @@ def test_the_cause_of_an_error_can_be_logged_too(node):
     with pytest.raises(ValueError, match="clean") as caught:
         node.execute(number=1.0, error=error)
     "".join(traceback.format_exception(caught.value)).encode("utf-8")
+
+
+@pytest.mark.host
+def test_missing_and_misshapen_names_are_refused_by_the_host_in_order(host):
+    for inputs in ({}, {"name": [1.5]}, {"name": {"a": 1}}):
+        answer = refused(
+            host, {"1": {"class_type": "HiFiPortraitLoadIdentity", "inputs": inputs}, "2": shown("1", 1)}
+        )
+        assert "exception" not in answer.lower()
+        assert "name" in answer or "an input holds a list" in answer
