@@ -154,7 +154,8 @@ def upstream(prompt: Prompt, end: str | None) -> list[str]:
 
 def shaped(prompt: Prompt, end: str | None = None) -> bool:
     """Whether a node of this pack shapes the picture."""
-    return any(prompt[name].get("class_type") in SHAPING for name in upstream(prompt, end))
+    kinds = (prompt[name].get("class_type") for name in upstream(prompt, end))
+    return any(isinstance(kind, str) and kind in SHAPING for kind in kinds)
 
 
 def switched_on() -> bool:
