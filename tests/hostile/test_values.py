@@ -7,7 +7,7 @@ import json
 import xml.etree.ElementTree as ET
 
 from hifi_portrait.boundary.generated import statement, xmp
-from hifi_portrait.boundary.licences import FileLicence, from_json, summary, to_json
+from hifi_portrait.boundary.licences import FileLicence, from_json, merged, summary, to_json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +39,7 @@ NODES = st.fixed_dictionaries(
     },
 )
 PROMPTS = st.dictionaries(st.sampled_from(["1", "2", "3"]), NODES | JSON, max_size=3)
-BOUND = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+BOUND = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 LICENCES = st.lists(st.builds(FileLicence, TEXTS, TEXTS, st.sampled_from([True, False, None])), max_size=5)
 
 
@@ -48,7 +48,7 @@ LICENCES = st.lists(st.builds(FileLicence, TEXTS, TEXTS, st.sampled_from([True, 
 def test_any_job_can_be_queued(prompt, extra):
     data = {"prompt": prompt, "extra_data": extra}
     marked = provenance.mark(data)
-    assert marked["prompt"] == prompt or prompt != prompt or "nan" in repr(prompt)
+    assert marked["prompt"] is prompt
     if marked is not data:
         info = marked["extra_data"]["extra_pnginfo"]
         assert info["hifi_portrait"]["generated"] is True
@@ -61,11 +61,7 @@ def test_any_job_can_be_queued(prompt, extra):
 def test_any_licences_can_be_shown_and_kept(licences):
     shown = [FileLicence.of(entry.file, entry.licence) for entry in licences]
     check_shown(summary(shown))
-    assert (
-        from_json(to_json(shown), "x")
-        == tuple(sorted(set(shown), key=lambda e: (e.file, e.licence, str(e.commercial_use))))
-        or not shown
-    )
+    assert not shown or from_json(to_json(shown), "x") == merged(shown)
     packet = xmp(licences)
     ET.fromstring(packet[packet.index("<x:") : packet.rindex("<?xpacket")])
     json.dumps(statement(shown)).encode()
