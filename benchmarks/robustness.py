@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.report import commit
 from tests.hostile import host_inputs, kills, load, world
 from tests.hostile.attack import KINDS, Find, attack
 from tests.hostile.finds import kinds
@@ -104,6 +104,7 @@ def main() -> Result:
     share, started = 0.05 if options.quick else 1.0, time.monotonic()
     result: Result = {"inputs_tried": {}, "endings": {}, "kills": 0, "corrupted": 0, "debris": 0}
     result["kills_by_operation"] = {}
+    made_at = commit()
     finds: list[Find] = []
     parts: dict[str, Callable[[Result, list[Find], float, int], None]] = {"load": jobs, "host": host}
     wanted = options.only.split(",")
@@ -125,9 +126,7 @@ def main() -> Result:
         for key, group in kinds(finds).items()
     }
     result["seconds"] = round(time.monotonic() - started)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    result["commit"] = commit.stdout.strip()
-    return result
+    return {**result, "commit": made_at, "quick": options.quick}
 
 
 if __name__ == "__main__":
