@@ -48,6 +48,31 @@ def continued(colours: np.ndarray, known: np.ndarray, scalp: np.ndarray) -> np.n
     return smooth + soft * (filled - smooth)
 
 
+def continued_within(
+    filled: np.ndarray, colours: np.ndarray, known: np.ndarray, region: np.ndarray, source: np.ndarray
+) -> np.ndarray:
+    """Fill a region from the skin around it alone.
+
+    Parameters
+    ----------
+    filled : np.ndarray
+        (S, S, 3) float32 continued from everything around.
+    colours : np.ndarray
+        (S, S, 3) float32.
+    known : np.ndarray
+        (S, S) float32 in 0..1.
+    region : np.ndarray
+        (S, S) float32 in 0..1: where `filled` is replaced, as far as nothing is known.
+    source : np.ndarray
+        (S, S) float32 in 0..1: what may go on there.
+    """
+    own = known * (source > 0.9)
+    if own.sum() < 64:
+        return filled
+    share = region * (1 - known)
+    return np.asarray(filled + share[..., None] * (pull_push(colours, own) - filled), np.float32)
+
+
 def _reflected(values: np.ndarray, shown: np.ndarray) -> np.ndarray | None:
     """Values outside of what is shown, looked up as if its edge were a mirror (folded within a band)."""
     size = len(shown)

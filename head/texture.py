@@ -10,7 +10,7 @@ import numpy as np
 
 from .balance import LARGEST_GAIN, agreement, solve_lights
 from .blend import blend, pull_push
-from .fill import continued
+from .fill import continued, continued_within
 from .layout import UVLayout, enlarge, padded
 from .light import basis, fit_light, unit
 from .model import HeadModel
@@ -18,7 +18,7 @@ from .posed import Posed
 from .register import moved, registered
 from .unwrap import TO_LINEAR, Unwrapped, to_srgb8, unwrap
 from .visibility import View, smoothstep, view_of
-from .weights import INNER, SKIN, coherent, member, weights_of
+from .weights import INNER, SKIN, coherent, member, throat, weights_of
 
 _VIEW, _LIGHT = 512, 128
 """px of the textures on which visibility and light are worked out."""
@@ -182,7 +182,11 @@ def _fill(
     mixed = (blended * own[..., None] + other * borrowed[..., None]) / np.maximum(known, 1e-6)[..., None]
     scalp = enlarge(member(layout, model, "scalp"), size)
     known = known.astype(np.float32).clip(0, 1)
-    filled = _with_usual(continued(mixed.astype(np.float32), known, scalp), known, layout, model)
+    mixed = mixed.astype(np.float32)
+    filled = continued(mixed, known, scalp)
+    under, face = (enlarge(m, size) for m in (throat(layout, model), member(layout, model, "face")))
+    filled = continued_within(filled, mixed, known, under, face)
+    filled = _with_usual(filled, known, layout, model)
     confidence = np.maximum(sure, _MIRRORED * sure[:, ::-1])
     return filled, np.maximum(confidence, _FILLED)
 
