@@ -37,6 +37,8 @@ _USUAL = {
 """sRGB of what is inside a mouth, as ``training/data/synthetic`` has it."""
 _ENOUGH = 0.08
 """Share of a region that must be shown for its own colour to go on instead of the usual one."""
+_REDDEST_TEETH = 0.15
+"""Red minus blue, square root of linear light."""
 _USUAL_SKIN = 0.75
 """Square root of linear light of a well lit face's brightest channel."""
 
@@ -217,7 +219,10 @@ def _with_usual(filled: np.ndarray, known: np.ndarray, layout: UVLayout, model: 
         inside = enlarge(member(layout, model, region), size)
         own = (inside > 0.9) & (known > 0.9)
         if own.mean() > _ENOUGH * (inside > 0.9).mean():
-            usual = np.median(filled[own], 0)
+            found = np.median(filled[own], 0)
+            # Lips and gums that land on teeth are not their colour.
+            if "teeth" not in region or found[0] - found[2] < _REDDEST_TEETH:
+                usual = found
         share = inside * (1 - known)
         filled = filled + share[..., None] * (usual - filled)
     return filled.astype(np.float32)

@@ -52,6 +52,8 @@ def weights_of(
     face = member(layout, model, "face", "lids", "ears")
     # Down to the throat: below lie collars, which may be white.
     face = cv2.dilate(face, np.ones((2 * (layout.size // 32) + 1,) * 2, np.uint8))
+    # Behind the teeth geometry is a guess: what a photo would show there are its teeth, torn.
+    before = 1 - member(layout, model, "mouth", "tongue")
     under, chin = throat(layout, model), _chin(layout, model)
     clear, worth = [], []
     for photo, view, texture in zip(photos, views, textures, strict=True):
@@ -67,7 +69,7 @@ def weights_of(
         bearded = (collar * chin * skin).sum() / max(float((chin * skin).sum()), 1e-6)
         collar *= under * (1 - smoothstep(*_BEARD, bearded))
         trust = photo.face.weight * photo.face.quality.score
-        person = person > 0.02
+        person = (person > 0.02) * before
         clear.append(frontal**2 * (1 - 0.88 * foreign) * (1 - collar) * person * min(1.0, trust / 0.5))
         own = (1 - 0.99 * foreign) * (1 - 0.999 * collar) * person
         worth.append(photo.face.weight * fine * frontal**2 * calm * own)

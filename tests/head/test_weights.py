@@ -9,7 +9,7 @@ from hifi_portrait.head.layout import UVLayout
 from hifi_portrait.head.model import HeadModel
 from hifi_portrait.head.unwrap import TO_LINEAR, Unwrapped
 from hifi_portrait.head.visibility import View
-from hifi_portrait.head.weights import throat, weights_of
+from hifi_portrait.head.weights import member, throat, weights_of
 
 TONES = {"fair": (236, 200, 180), "brown": (170, 118, 88), "dark": (92, 60, 44)}
 SHIRT, BLACK_BEARD, WHITE_BEARD = (225, 228, 232), (34, 30, 28), (190, 190, 188)
@@ -78,3 +78,10 @@ def test_skin_is_continued_without_what_lies_beside_it():
     filled = continued_within(np.full_like(colours, 0.7), colours, known, region, skin)
     np.testing.assert_allclose(filled[24:40], 0.4, atol=1e-3)
     np.testing.assert_allclose(filled[:24], 0.7)
+
+
+@pytest.mark.parametrize("region", ["tongue", "mouth"])
+def test_no_photo_is_believed_behind_the_teeth(layout, model, region):
+    seen = shown(layout, model, TONES["fair"], TONES["fair"])
+    assert seen[member(layout, model, region) > 0.99].max() < 0.02
+    assert seen[member(layout, model, "upper_teeth") > 0.99].min() > 0.9
