@@ -38,7 +38,7 @@ def render(p: Portrait, head: int, landmarks: int, pos: tuple[int, int], **value
 
 
 def use(p: Portrait, shown: int, node: int) -> None:
-    """Link a render, where the head is, and how far it is to be believed."""
+    """Link a render, where the head is, and its confidence."""
     for output, name in (("render", "render"), ("head_mask", "head_mask"), ("confidence", "confidence")):
         p.g.link(shown, output, node, name)
 

@@ -1,7 +1,7 @@
 """What *Guide with Head* adds: likeness of the tiny model's portraits with and without it, on a real host.
 
 References are packaged photos of one person from two occasions; a photo of a third is held out. The shipped
-template paints a turn of the head from several seeds, once with the guide and once with its strength at 0;
+template samples a turn of the head from several seeds, once with the guide and once with its strength at 0;
 SFace compares each portrait with the held-out photo.
 """
 

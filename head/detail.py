@@ -40,7 +40,7 @@ def transfer_detail(
     render
         ``(N, H, W, 3)`` sRGB in 0..1 of the same pose and size; pictures beyond N start again with the first.
     confidence
-        ``(N, H, W)`` in 0..1: how far each pixel of the render is to be believed, 0 where there is no head.
+        ``(N, H, W)`` in 0..1: confidence of each pixel of the render, 0 where there is no head.
     strength
         Factor on the detail; 0 returns the picture.
     radius
@@ -103,7 +103,7 @@ def _high_band(values: Tensor, known: Tensor, radius: float) -> Tensor:
 
 
 def _inside(believed: Tensor, radius: float) -> Tensor:
-    """Return 0 at the outline of what is believed, 1 from about two radii inside it on."""
+    """Return 0 at the outline of where confidence is above 0, 1 from about two radii inside it on."""
     covered = F.avg_pool2d(
         (believed > 0).float(), 2 * math.ceil(radius) + 1, 1, math.ceil(radius), count_include_pad=False
     )

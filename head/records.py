@@ -101,7 +101,7 @@ class HeadRender:
     alpha : torch.Tensor
         (B, H, W) in 0..1, soft at the outline.
     confidence : torch.Tensor
-        (B, H, W) in 0..1: how far the picture can be believed.
+        (B, H, W) in 0..1: confidence of each pixel.
     depth : torch.Tensor
         (B, H, W) in 0..1: 1 nearest, 0 farthest and behind the head.
     normals : torch.Tensor

@@ -1,7 +1,7 @@
 """Photos are moved onto each other in the texture before they are blended: dense optical flow. *Ours*.
 
 Detected points are good to a few px, which blurs and doubles brows, lids and lips in a mean of several
-photos. Each unwrapped photo is matched with the mean of all by optical flow (DIS; Kroeger et al. 2016) on
+photos. Each photo's UV texture is matched with the mean of all by optical flow (DIS; Kroeger et al. 2016) on
 local contrast, in both directions; what does not return to its start is left where it was, and the mean of
 all movements is taken off, so that no photo pulls the others along.
 """

@@ -1,4 +1,4 @@
-"""Posed photos become one texture: unwrapped, balanced, weighed texel by texel, blended, filled. *Ours*."""
+"""Posed photos become one UV texture: sampled, balanced, weighed texel by texel, blended, filled. *Ours*."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One photo spread out over the head's texture: linear colours and how much they are worth. *Ours*."""
+"""One photo sampled into the head's UV texture: linear colours and their confidence. *Ours*."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TO_LINEAR = np.where(
 ).astype(np.float32)
 """sRGB's code values as linear light."""
 _HALO = 0.035
-"""Width of the person's edge that is not unwrapped, interocular distances."""
+"""Width of the person's edge that is not sampled, interocular distances."""
 _EDGE = 0.03
 """Width of the photo's margin that counts less and less, as a share of its longer side."""
 

@@ -25,7 +25,7 @@ def to_72(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     points : np.ndarray
         (72, 2) float64, NaN where missing.
     weights : np.ndarray
-        (72,) trust in each point before any fit: contour points slide along the face as it turns.
+        (72,) confidence of each point before any fit: contour points slide along the face as it turns.
     facemesh : bool
         Whether they are MediaPipe's points.
 

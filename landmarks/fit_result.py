@@ -51,7 +51,7 @@ class FaceFit:
     uncertainty : Uncertainty
         How sure all this is.
     weights : np.ndarray
-        (72,) in 0..1: how far each point was trusted at the end; 0 where none was given.
+        (72,) in 0..1: confidence of each point at the end of the fit; 0 where none was given.
     offset : np.ndarray
         (72, 3) that was added to the model's points to meet the detector's (interocular distances, head
         frame).

@@ -193,7 +193,7 @@ class PictureFit:
         return projected
 
     def find_hidden(self, identity: np.ndarray) -> None:
-        """Trust points that the face hides less: detectors guess them."""
+        """Lower the confidence of points that the face hides: detectors guess them."""
         posed = self._posed(identity)
         seen = visible_points(np.c_[self._project(posed), posed[:, 2] * self.scale], self.model)
         self.base_weights = np.where(seen, 1.0, 0.35) * self.layout_weights

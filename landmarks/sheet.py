@@ -59,7 +59,7 @@ def expression_batch(
 
 
 def grid(pictures: np.ndarray, labels: Sequence[str] = (), columns: int = 0, cell: int = 256) -> np.ndarray:
-    """Lay pictures out in a labelled grid.
+    """Arrange pictures in a labelled grid.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ _FADE = 0.7
 
 @dataclass(frozen=True)
 class EncodedRender:
-    """Renders as latents: what to draw towards, and how far each place is to be believed."""
+    """Renders as latents: what to guide towards, and the confidence of each place."""
 
     latents: Tensor
     """``(N, C, h, w)`` as the VAE gives them, on the CPU."""
@@ -45,7 +45,7 @@ def encode_render(
     alpha
         ``(H, W)`` or ``(M, H, W)`` in 0..1: where the head is. Renders beyond M start again with the first.
     confidence
-        Of the same kind: how far each pixel is to be believed; None believes all.
+        Of the same kind: confidence of each pixel; None is 1 everywhere.
     chroma
         Find out along which directions of the latents the hue lies, for ``shape only``; three more encodings.
 
@@ -66,7 +66,7 @@ def encode_render(
     covered = F.avg_pool2d((believed > 0).float(), pixels)
     # A place at the edge shows background too: it counts from half coverage on.
     trust = F.avg_pool2d(believed, pixels) * (2.0 * covered - 1.0).clamp(min=0.0)
-    # Towards places that are believed less it fades over a pixel of the latents: a step would be a square
+    # Towards places of lower confidence it fades over a pixel of the latents: a step would be a square
     # in the picture.
     trust = torch.minimum(trust, gaussian_blur2d(trust, 3, (_FADE, _FADE), border_type="replicate"))
     pictures = _surrounded(pictures, _weights(alpha, len(pictures), size))

@@ -48,7 +48,7 @@ class GuideSettings:
     Parameters
     ----------
     strength
-        Share, 0..1, of the way to the render that x0 goes in each step where the render is believed entirely.
+        Share, 0..1, of the way to the render that x0 goes in each step where the render's confidence is 1.
     start_percent, end_percent
         Part of the noise schedule in which it acts, 0 (pure noise) to 1 (finished).
     falloff
@@ -214,14 +214,14 @@ class _Aim:
         return cls(latents, trust, mask, chroma, spread, _blur(trust, spread).clamp(min=_COVERED))
 
     def delta(self, x0: Tensor, gain: float, settings: GuideSettings) -> Tensor:
-        """Return what to add to ``x0``; exactly 0 where the render is not believed or the mask is black."""
+        """Return what to add to ``x0``; exactly 0 where confidence is 0 or the mask is black."""
         towards = self.latents - x0
         if self.chroma is not None:
             towards = self._without_colour(towards, self.chroma)
         if settings.low_band == settings.high_band:
             towards = towards * settings.low_band
         else:
-            # Only what is believed is averaged: the surroundings must not bleed over the head's outline.
+            # The average is weighted by confidence: the surroundings must not bleed over the head's outline.
             low = _blur(towards * self.trust, self.spread) / self.blurred_trust
             towards = low * settings.low_band + (towards - low) * settings.high_band
         towards = towards * (self.trust * gain)
