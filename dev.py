@@ -62,7 +62,7 @@ CONVERTER = ["comfy-cli==1.23.0"]
 INSIGHTFACE = ["insightface==2.1"]
 
 
-PACKAGES = ["faces", "landmarks", "head", "models", "identity", "patching", "tiny", "nodes"]
+PACKAGES = ["boundary", "faces", "landmarks", "head", "models", "identity", "patching", "tiny", "nodes"]
 PACKAGES += ["training", "tools", "cli"]
 """Folders of the pack."""
 BESIDE = ["harness", "authoring", "benchmarks", "tests", "dev.py", "install.py", "conftest.py"]

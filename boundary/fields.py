@@ -45,7 +45,7 @@ def check_fields(instance: object, limits: Mapping[str, Limits], what: str = "co
         One line that names the field: of another type, beyond its limits, or a text that is long or cannot
         be shown.
     """
-    hints = _hints(type(instance))
+    hints = _hints(type(instance))  # type: ignore[arg-type]  # classes are hashable
     for item in fields(instance):  # type: ignore[arg-type]
         value, hint = getattr(instance, item.name), hints[item.name]
         many = get_origin(hint) is tuple
@@ -100,9 +100,10 @@ def _problem(value: object, kind: type, limit: Limits | None) -> str | None:
         fine = isinstance(value, str) and value == printable(value, _LONGEST_TEXT)
         return None if fine else f"must be a text of at most {_LONGEST_TEXT} characters"
     assert limit is not None, "every number has limits"
-    right = int if kind is int else int | float
-    if isinstance(value, bool) or not isinstance(value, right):
-        return f"must be a {'whole ' if kind is int else ''}number"
+    whole = kind is int
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return f"must be a {'whole ' if whole else ''}number"
+    assert isinstance(value, (int, float))
     if not (math.isfinite(value) and limit.low <= value <= limit.high):
         return f"must lie between {limit.low:g} and {limit.high:g}"
     return None

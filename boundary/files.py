@@ -200,7 +200,7 @@ def _runs_since(pid: int, changed: float) -> bool:
         return time.time() - changed < _DAY
     try:
         # Another process may have got the number since.
-        return psutil.Process(pid).create_time() <= changed + 1.0
+        return bool(psutil.Process(pid).create_time() <= changed + 1.0)
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:

@@ -54,7 +54,7 @@ def read_weights(path: str | Path, parts: tuple[str, ...]) -> tuple[dict[str, Te
     """
     import torch
 
-    if torch.__version__ < SAFE_TORCH:
+    if torch.__version__ < SAFE_TORCH:  # type: ignore[operator]  # it compares with tuples
         raise BadPickleError(
             f"PyTorch {name(torch.__version__)} cannot read pickled weights safely; "
             "update PyTorch to 2.6 or newer"
