@@ -65,7 +65,7 @@ INSIGHTFACE = ["insightface==2.1"]
 PACKAGES = ["boundary", "faces", "landmarks", "head", "models", "identity", "patching", "tiny", "nodes"]
 PACKAGES += ["training", "tools", "cli"]
 """Folders of the pack."""
-BESIDE = ["harness", "authoring", "benchmarks", "tests", "dev.py", "install.py", "conftest.py"]
+BESIDE = ["harness", "authoring", "benchmarks", "tests", "dev.py", "conftest.py"]
 """Folders and files beside it, which see it as ``hifi_portrait``."""
 
 

@@ -11,7 +11,7 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         (
             (
                 "a file is missing",
-                "Set `missing_files` to `automatic`, or run `hifi-portrait models` in ComfyUI's Python. The message names the file and the folder.",
+                "Set `missing_files` to `automatic`, or put the file where the message says.",
             ),
             (
                 "an InsightFace pack is not found",

@@ -60,6 +60,7 @@ DATA = {
 """Folders with files that tell nothing of themselves."""
 ROOT_FILES = {
     ".comfyignore": "What the registry's package leaves out.",
+    ".coveragerc": "What of the code the coverage of tests counts.",
     ".gitignore": "What is not committed.",
     ".pre-commit-config.yaml": "The same checks before a commit.",
     "CHANGELOG.md": "What changed, by version.",

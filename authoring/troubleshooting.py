@@ -42,7 +42,7 @@ class Group:
 GROUPS = (
     Group(
         "Face models and analyzers",
-        "The four files of the open analyzer are fetched by `install.py` or by *Load Face Analyzer* with `missing_files` at "
+        "The four files of the open analyzer are fetched by *Load Face Analyzer* with `missing_files` at "
         "*automatic*; each is checked against its SHA-256 whenever it is loaded. A file that is refused is deleted and fetched again. "
         "InsightFace packs belong into `models/insightface/models/NAME`.",
         ("faces/files", "faces/runtime", "faces/open_analyzer", "faces/insight", "faces/face_alignment", "faces/registry", "faces/yunet", "faces/"),

@@ -6,10 +6,10 @@ import contextlib
 import errno
 import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ _PART = re.compile(r"\.hifi-portrait-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]
 _FORMER_PART = re.compile(r"tmp[a-z0-9_]{8}\.part|.+\.(onnx|tflite)\.[a-z0-9_]{8}\.tmp")
 """What versions before this one left behind."""
 _DAY = 24 * 3600
-_HOST = hashlib.blake2b(socket.gethostname().encode(errors="replace"), digest_size=4).hexdigest()
+_HOST = hashlib.blake2b(platform.node().encode(errors="replace"), digest_size=4).hexdigest()
 _open_parts: set[str] = set()
 
 _REASONS = {

@@ -20,6 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         module = importlib.import_module(f"{__name__}.{info.name}")
+        if not hasattr(module, "add_arguments"):  # what several commands share
+            continue
         summary = (module.__doc__ or "").strip().splitlines()[0]
         sub = commands.add_parser(info.name.replace("_", "-"), help=summary, description=summary)
         module.add_arguments(sub)

@@ -22,11 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the contact sheet and print one line per picture."""
     from ..faces.contact_sheet import contact_sheet
-    from ..faces.files import default_folder, user_folder
+    from ..faces.files import user_folder
     from ..faces.open_analyzer import OpenAnalyzer
     from ..faces.picture_files import PictureFile
     from ..faces.pictures import Picture, UnreadableImage, read_folder, write_image
     from ..faces.references import ReferenceOptions, load_references
+    from .packages import default_folder
 
     images: list[Picture | UnreadableImage] = []
     for path in args.photos:

@@ -75,11 +75,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _references(photos: list[Path], models: Path | None):
-    from ..faces.files import default_folder, user_folder
+    from ..faces.files import user_folder
     from ..faces.open_analyzer import OpenAnalyzer
     from ..faces.picture_files import PictureFile
     from ..faces.pictures import Picture, UnreadableImage, read_folder
     from ..faces.references import load_references
+    from .packages import default_folder
 
     images: list[Picture | UnreadableImage] = []
     for path in photos:

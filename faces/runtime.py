@@ -118,8 +118,8 @@ def unpacked_onnx(path: Path) -> bytes:
         return _with_plain_weights(onnx.load(str(path)), numpy_helper)
     except Exception:  # whatever protobuf, onnx and numpy raise on contents that make no sense
         raise ValueError(
-            f"{text.name(path.name)} in {text.printable(path.parent, 120)} is damaged; delete it and run "
-            "install.py in the pack's folder, which fetches it again"
+            f"{text.name(path.name)} in {text.printable(path.parent, 120)} is damaged; delete it "
+            "and set missing_files to automatic in Load Face Analyzer"
         ) from None
 
 

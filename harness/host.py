@@ -233,6 +233,7 @@ def running_host(
     base: Path | None = None,
     *,
     model_files: Path | None = None,
+    pack: Path = ROOT,
     arguments: tuple[str, ...] = (),
     log: Path | None = None,
 ) -> Iterator[Host]:
@@ -244,6 +245,8 @@ def running_host(
         The host's base directory (models, input, output, ...); a temporary one by default.
     model_files
         A folder whose files are copied into the base directory's ``models/hifi_portrait``.
+    pack
+        The folder of the pack; this repository by default.
     arguments
         More command line arguments of ComfyUI.
     log
@@ -257,7 +260,7 @@ def running_host(
         for folder in ("custom_nodes", "models", "input", "output", "temp", "user/default"):
             (base / folder).mkdir(parents=True, exist_ok=True)
         _preset_settings(base / "user" / "default" / "comfy.settings.json")
-        link(base / "custom_nodes" / "comfyui-hifi-portrait", ROOT)
+        link(base / "custom_nodes" / "hifi-portrait", pack)
         if model_files is not None:
             _give_files(model_files, base / "models" / "hifi_portrait")
         port = free_port()

@@ -175,7 +175,7 @@ def load(
     module.checkpoint_id = _id(path, metadata)
     if dtype is not None or device is not None:
         module = module.to(device=device, dtype=dtype)
-    return module.eval()
+    return module.train(False)
 
 
 def assign(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from comfy.model_management import throw_exception_if_processing_interrupted
 from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
@@ -352,7 +353,13 @@ def _download_missing(needed: Sequence[files.ModelFile], folders: Sequence[Path]
     missing = [file for file in needed if file not in there or not files.is_pinned(there[file], file)]
     if missing:
         bar = ProgressBar(sum(file.size for file in missing))
-        files.fetch_from_upstream(missing, folders[0], lambda done, total: bar.update_absolute(done, total))
+        files.fetch(missing, folders[0], lambda done, total: _arrived(bar, done, total))
+
+
+def _arrived(bar: ProgressBar, done: int, total: int) -> None:
+    """Tell how far a download is; the host's Cancel ends it."""
+    throw_exception_if_processing_interrupted()
+    bar.update_absolute(done, total)
 
 
 def _folder(text: str) -> Path | None:

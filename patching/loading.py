@@ -59,7 +59,7 @@ def load_hifi_net(path: str | Path, name: str | None = None) -> HiFiNetPatcher:
     dtype = comfy.model_management.unet_dtype(device=device)
     # Casting layers, because the base may compute in another type, and because the host may keep part of the
     # weights in main memory.
-    network = checkpoint.load(path, comfy.ops.manual_cast, dtype).eval()
+    network = checkpoint.load(path, comfy.ops.manual_cast, dtype).train(False)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     patcher = ModelPatcher(

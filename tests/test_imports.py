@@ -95,7 +95,7 @@ def complaint(path: Path, level: int, module: tuple[str, ...]) -> str | None:
         if not outside:
             return "imports the pack absolutely"
         target = room(module[1:]) or "the root"
-    elif module[0] in OUTSIDE or (own == "install.py" and module[0] == "faces"):
+    elif module[0] in OUTSIDE:
         target = room(module) or "the root"
     else:
         return _foreign(row, module)

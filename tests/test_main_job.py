@@ -150,7 +150,9 @@ def test_missing_and_foreign_files_are_named_and_then_work(bare_host, photos, fa
     prompt = from_folder(prompt_of(bare_host, FIRST_PORTRAIT), "one")
     models = bare_host.base / "models" / "hifi_portrait"
 
-    with pytest.raises(HostError, match=r"LoadFaceAnalyzer.*face_detection_yunet.*Looked in.*install\.py"):
+    with pytest.raises(
+        HostError, match=r"LoadFaceAnalyzer.*face_detection_yunet.*Looked in.*missing_files to automatic"
+    ):
         bare_host.run(with_inputs(prompt, ANALYZER, missing_files="ask"))
 
     for file in face_models.iterdir():

@@ -138,7 +138,7 @@ class TinyWords:
     """The tiny model's text side, with the methods of ComfyUI's CLIP object that text encode nodes call."""
 
     def __init__(self, encoder: WordEncoder) -> None:
-        self.cond_stage_model = encoder.eval().requires_grad_(False)
+        self.cond_stage_model = encoder.train(False).requires_grad_(False)
 
     def clone(self) -> TinyWords:
         """Another handle on the same, constant weights."""

@@ -35,7 +35,7 @@ class TinyVAE:
     latent_dim = 2
 
     def __init__(self, codec: TinyCodec) -> None:
-        self.first_stage_model = codec.eval().requires_grad_(False)
+        self.first_stage_model = codec.train(False).requires_grad_(False)
         self.latent_channels = codec.channels
         self.patcher = comfy.model_patcher.ModelPatcher(
             codec,

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..boundary.files import written
 from ..faces.analyzer import FaceAnalyzer
-from ..faces.files import default_folder, user_folder
+from ..faces.files import user_folder
 from ..faces.pictures import read_image
 from ..faces.registry import OPEN, load_analyzer
 from ..faces.thresholds import threshold_for
@@ -139,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--insightface", type=Path, help="folder models/insightface")
     parser.add_argument("--out", type=Path, help="JSON to write; printed in any case")
     args = parser.parse_args(argv)
-    folders = [args.models] if args.models else [default_folder(), user_folder()]
+    folders = [args.models] if args.models else [user_folder()]
     try:
         analyzer = load_analyzer(
             args.analyzer, "auto", folders, [args.insightface] if args.insightface else []

@@ -1,9 +1,7 @@
-"""The command line's models and faces, ComfyUI-Manager's step, and the calibration."""
+"""The command line's models and faces, and the calibration."""
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from hifi_portrait.cli import main
@@ -28,14 +26,6 @@ def test_models_leaves_right_files_alone_and_checks(face_models, tmp_path, capsy
     said = capsys.readouterr().out
     assert said.count("DAMAGED") == 1
     assert said.count("missing") == 1
-
-
-def test_install_step_runs_as_comfyui_manager_runs_it(face_models, tmp_path):
-    for file in MODEL_FILES:
-        shutil.copy(face_models / file.name, tmp_path)
-    command = [sys.executable, "-s", str(ROOT / "install.py"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
-    assert done.stdout.count("there already") == 4
 
 
 def test_faces_writes_a_sheet_and_says_why(photos, face_models, tmp_path, capsys):

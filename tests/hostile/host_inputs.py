@@ -34,7 +34,7 @@ LINKED = {
 
 SECONDS = 60.0
 """After which a job hangs, in real time: the machine may have other work."""
-PACK = "comfyui-hifi-portrait"
+PACK = "hifi-portrait"
 _MEMORY = 2 * 2**30
 
 

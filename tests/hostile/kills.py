@@ -207,7 +207,7 @@ def _fetching() -> Iterator[Operation]:
     def fetch(folder: Path, version: int) -> None:
         target = folder / file.name
         if version:  # a damaged file is there; the right one takes its place
-            model_files.fetch_from_upstream([file], folder)
+            model_files.fetch([file], folder)
         elif not target.exists() or model_files.verify(target, file):
             damaged = folder.parent / f"{folder.name}.damaged"
             damaged.write_bytes(b"damaged")

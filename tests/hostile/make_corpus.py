@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hifi_portrait.cli.packages import PACKAGES
 from hifi_portrait.faces.files import PERSON_MASK
 from hifi_portrait.head.store import save_head
 
 from . import mutate, seeds
 from .files_attacked import NAMES, _whole_bomb, _zip
 from .finds import keep
+
+_, MASK_IN_WHEEL = PACKAGES[PERSON_MASK]
 
 
 def inputs() -> Iterator[tuple[str, str, Any]]:
@@ -145,9 +148,9 @@ def _models() -> Iterator[tuple[str, str, Any]]:
     yield "onnx", "empty", b""
     yield "onnx", "text", b"version https://git-lfs.github.com/spec/v1\n"
     yield "wheel", "empty", b""
-    yield "wheel", "unpacks-to-40-MB", _zip({PERSON_MASK.member: bytes(40_000_000)})
+    yield "wheel", "unpacks-to-40-MB", _zip({MASK_IN_WHEEL: bytes(40_000_000)})
     yield "wheel", "other-member", _zip({"mediapipe/x": b"1"})
-    yield "wheel", "leaves-the-folder", _zip({"../../x": b"1", PERSON_MASK.member: b"1"})
+    yield "wheel", "leaves-the-folder", _zip({"../../x": b"1", MASK_IN_WHEEL: b"1"})
     yield "tflite", "empty", b""
 
 

@@ -217,7 +217,7 @@ def test_automatic_downloads_what_is_missing_with_progress(nodes, face_models, t
     (tmp_path / MODEL_FILES[0].name).write_bytes((face_models / MODEL_FILES[0].name).read_bytes())
     monkeypatch.setattr(nodes.paths, "model_folders", lambda: [tmp_path])
     monkeypatch.setattr(nodes.files, "user_folder", lambda: tmp_path / "user")
-    monkeypatch.setattr(nodes.files, "fetch_from_upstream", fetch)
+    monkeypatch.setattr(nodes.files, "fetch", fetch)
     monkeypatch.setattr(nodes, "ProgressBar", Bar)
     loaded, about = nodes.LoadFaceAnalyzer.execute(nodes.OPEN, "auto", "automatic").args
     assert fetched == [file.name for file in MODEL_FILES[1:]]

@@ -104,7 +104,7 @@ def test_artists_path(renderer, person_host, browser, artifacts):
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-        page.get_by_text("comfyui-hifi-portrait").first.click()
+        page.get_by_text("hifi-portrait").first.click()
         page.get_by_text(FIRST_PORTRAIT, exact=True).first.click()
         page.wait_for_selector(STAGE)
         page.wait_for_timeout(800)

@@ -80,7 +80,7 @@ def choose_webgl(page, wanted: bool) -> None:
 def drawn_by(page) -> str:
     return page.evaluate(
         """async () => {
-          const { sharedRenderer } = await import('/extensions/comfyui-hifi-portrait/src/head_view.js')
+          const { sharedRenderer } = await import('/extensions/hifi-portrait/src/head_view.js')
           return sharedRenderer()?.constructor.name ?? ''
         }"""
     )

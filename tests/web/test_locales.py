@@ -83,5 +83,5 @@ def test_every_node_has_a_help_page(host):
         for section in ("required", "optional"):
             for name in definition["input"].get(section, {}):
                 assert f"`{name}`" in text, f"{kind}: {name} is not explained"
-        served = fetch_text(f"{host.url}/extensions/comfyui-hifi-portrait/docs/{kind}.md")
+        served = fetch_text(f"{host.url}/extensions/hifi-portrait/docs/{kind}.md")
         assert served.splitlines() == text.splitlines()
