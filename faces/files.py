@@ -6,8 +6,8 @@ each address pinned to a revision, with a progress bar. (Developers take them ou
 before a model is made of it: LiteRT ends the whole process on a file that was damaged in the wrong place.
 
 Why ``torch.hub``: every ComfyUI has it, it takes any address, and a file gets its name only when its hash is
-right. ``huggingface_hub`` resumes and has time limits, but checks no hash of ours, and MediaPipe's files
-are not on the Hub.
+right. ``huggingface_hub`` resumes and has time limits, but takes addresses of the Hub only and checks no
+hash of ours; these files' upstream projects publish them elsewhere.
 """
 
 from __future__ import annotations
