@@ -57,7 +57,7 @@ GROUPS = (
         "Identities and heads",
         "Files that others made are checked before anything reads them. A damaged one cannot be repaired: save it again from the photos. "
         "An identity works with the HiFi-Net that made it.",
-        ("identity/", "nodes/identity", "nodes/head", "nodes/saved", "head/"),
+        ("identity/", "nodes/identity", "nodes/head", "nodes/saved", "boundary/saved", "head/"),
     ),
     Group(
         "HiFi-Net checkpoints and InstantID's files",

@@ -7,7 +7,6 @@ widget draws on a canvas there, as on every machine without a graphics card. Bot
 from __future__ import annotations
 
 import base64
-import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,59 +14,35 @@ import numpy as np
 from hifi_portrait.head.model import HeadModel
 from hifi_portrait.head.widget import widget_file
 
-from benchmarks.report import Figures, command_line
+from benchmarks.report import Figures, command_line, load_per_core
+from benchmarks.widget import MOVE, STYLE, WIDGET
 from harness.frontend import modules_page
 
 MOVES = 240
 
-MEASURE = """
-async ({ file, moves, gl }) => {
-  const { FaceModel } = await import('/web/src/face_model.js')
-  const { FaceWidget } = await import('/web/src/face_widget.js')
-  const { HeadGl } = await import('/web/src/head_gl.js')
-  const { HeadMesh } = await import('/web/src/head_mesh.js')
-  const { readPerson } = await import('/web/src/head_person.js')
-  const { HeadRaster } = await import('/web/src/head_raster.js')
-  const { HeadView } = await import('/web/src/head_view.js')
-  const { SliderTable } = await import('/web/src/sliders.js')
-  if (!document.querySelector('link')) {
-    const style = document.createElement('link')
-    Object.assign(style, { rel: 'stylesheet', href: '/web/hifi_portrait.css' })
-    const loaded = new Promise((done) => { style.onload = done })
-    document.head.append(style)
-    await loaded
-  }
+MEASURE = f"""
+async ({{ file, moves, gl }}) => {{
+  const {{ FaceModel }} = await import('/web/src/face_model.js')
+  const {{ FaceWidget }} = await import('/web/src/face_widget.js')
+  const {{ HeadGl }} = await import('/web/src/head_gl.js')
+  const {{ HeadMesh }} = await import('/web/src/head_mesh.js')
+  const {{ readPerson }} = await import('/web/src/head_person.js')
+  const {{ HeadRaster }} = await import('/web/src/head_raster.js')
+  const {{ HeadView }} = await import('/web/src/head_view.js')
+  const {{ SliderTable }} = await import('/web/src/sliders.js')
+  {STYLE}
   const model = await FaceModel.load()
   const mesh = await HeadMesh.load()
   const renderer = gl ? HeadGl.create(mesh, true) : new HeadRaster(mesh)
   if (!renderer) return null
   const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0))
   const head = new HeadView(mesh, await readPerson(bytes.buffer), renderer)
-  const table = await SliderTable.load(model.names)
-  const values = table.defaults('pose', 'placement', 'expression')
-  const widget = new FaceWidget(model, table, {
-    values: () => ({ ...values }), set: (changed) => Object.assign(values, changed),
-    canvas: () => ({ width: 1024, height: 1024 }), showGroup: () => {}
-  }, { shape: [1, -0.5, 0.3] }, (key) => key)
-  widget.element.style.cssText = 'width: 420px; height: 520px'
-  document.body.replaceChildren(widget.element)
+  {WIDGET}
   widget.setHead(head)
-  const times = []
-  const ids = table.sliders.map((s) => s.id)
-  for (let i = 0; i < moves; i++) {
-    await new Promise(requestAnimationFrame)
-    const slider = table.byId.get(ids[i % ids.length])
-    const before = performance.now()
-    widget.set({ [slider.id]: slider.min + Math.random() * (slider.max - slider.min) })
-    if (widget.frameAsked) await new Promise(requestAnimationFrame)
-    // Reading a pixel back waits until the drawing is done.
-    widget.canvas.getContext('2d').getImageData(10, 10, 1, 1)
-    times.push(performance.now() - before)
-    if (i % ids.length === 0) Object.assign(values, table.defaults('pose', 'placement', 'expression'))
-  }
+  {MOVE}
   const info = gl && renderer.gl.getExtension('WEBGL_debug_renderer_info')
-  return { times, device: info ? renderer.gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : 'canvas' }
-}
+  return {{ times, device: info ? renderer.gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : 'canvas' }}
+}}
 """
 
 
@@ -101,9 +76,7 @@ def widget_frames(quick: bool = False) -> Figures:
     return {
         "widget_frame_ms_p95": found["webgl" if hardware else "canvas"]["frame_ms_p95"],
         **found,
-        "load_per_core": round(os.getloadavg()[0] / (os.cpu_count() or 1), 1)
-        if hasattr(os, "getloadavg")
-        else None,
+        "load_per_core": load_per_core(),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,11 @@ def command_line(measure: Callable[[bool], Figures]) -> None:
     # Of a handful of people some correlations do not exist; of all of them they must.
     figures = without_nan(figures) if quick else figures
     print(json.dumps(figures, indent=2, sort_keys=True, allow_nan=False))
+
+
+def load_per_core() -> float | None:
+    """Return the machine's load, in which other work shows: whether to believe times; None on Windows."""
+    return round(os.getloadavg()[0] / (os.cpu_count() or 1), 1) if hasattr(os, "getloadavg") else None
 
 
 def without_nan(value: Any) -> Any:

@@ -13,18 +13,18 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from ..boundary import text
-from ..boundary.contents import Expected, read_expected
+from ..boundary.contents import Expected
 from ..boundary.files import PRIVATE, written
 from ..boundary.licences import licences_in, to_json
 from ..boundary.parse import BadJsonError, parse_json
-from ..boundary.tensors import BadTensorFileError, read_header
+from ..boundary.saved import SavedKind
+from ..boundary.tensors import BadTensorFileError
 from .light import TERMS
 from .model import HeadModel
 from .records import Head
 
 FORMAT = "hifi-portrait-textured-head"
 VERSION = 1
-SUFFIX = ".safetensors"
 TENSORS = {
     "geometry": Expected(("places", 3), -20.0, 20.0),
     "shape": Expected(("shape",), -20.0, 20.0),
@@ -35,6 +35,7 @@ TENSORS = {
     "confidence": Expected(("texture", "texture"), 0, 255, eight_bit=True),
 }
 LENGTHS = {"places": (3, 1 << 16), "shape": (1, 512), "texture": (256, 2048)}
+_KIND = SavedKind("head", "Save Head", FORMAT, VERSION, TENSORS, LENGTHS)
 _LONGEST_LIST = 1 << 16
 
 
@@ -53,7 +54,7 @@ def save_head(head: Head, path: str | Path) -> Path:
     """
     path = Path(path)
     arrays, texts = packed(head)
-    texts |= {"format": FORMAT, "format_version": str(VERSION)}
+    texts |= _KIND.stamp()
     with written(path, PRIVATE) as part:
         save_file(arrays, part, metadata=texts)
     return path
@@ -67,23 +68,8 @@ def load_head(path: str | Path) -> Head:
     ValueError
         The file is missing, damaged, or not a head; one line names it and the remedy.
     """
-    path = Path(path)
-    shown = text.name(path.name)
-    if not path.is_file():
-        raise ValueError(f"{shown}: there is no such head (looked for {text.printable(path, 160)})")
-    try:
-        texts = read_header(path).metadata
-        if texts.get("format") != FORMAT:
-            raise ValueError(f"{shown}: not a saved head; save one with Save Head")
-        if texts.get("format_version") != str(VERSION):
-            raise ValueError(
-                f"{shown}: saved in format {text.echoed(texts.get('format_version'))}, this version reads "
-                f"{VERSION}; update the pack, or save the head again"
-            )
-        header, tensors = read_expected(path, TENSORS, LENGTHS)
-        return unpacked(tensors, header.metadata, f"head {path.stem}")
-    except BadTensorFileError as error:
-        raise ValueError(f"{shown}: damaged ({error}); save the head again") from None
+    stem = Path(path).stem
+    return _KIND.read(path, lambda texts, tensors: unpacked(tensors, texts, f"head {stem}"))
 
 
 def packed(head: Head, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[str, str]]:

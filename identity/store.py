@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 from ..boundary import text
-from ..boundary.contents import Expected, read_expected
-from ..boundary.files import LONGEST_NAME, PRIVATE, written
+from ..boundary.contents import Expected
+from ..boundary.files import PRIVATE, written
 from ..boundary.licences import licences_in, to_json
 from ..boundary.parse import BadJsonError, parse_json
-from ..boundary.tensors import BadTensorFileError, read_header
+from ..boundary.saved import SavedKind, names_in, path_of
+from ..boundary.tensors import BadTensorFileError
 from ..head import store as head_store
 from ..head.records import Head
 from ..models.tokens import DetailTokens
@@ -25,7 +25,6 @@ from .identity import EXPRESSIONS, Identity
 
 FORMAT = "hifi-portrait-identity"
 VERSION = 1
-SUFFIX = ".safetensors"
 _LONGEST_TEXT = 120
 _LONGEST_LIST = 1 << 18
 LONGEST_CONSENT = 2000
@@ -61,34 +60,13 @@ _LENGTHS = {
     "shape": (0, 512),
     **{f"{_HEAD}{key}": limits for key, limits in head_store.LENGTHS.items()},
 }
-_NAME = re.compile(r"[\w][\w .()\-]{0,99}", re.UNICODE)
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-
-
-def check_name(name: str, what: str = "an identity") -> str:
-    """Return the name of an identity (or of ``what``) without blanks around and without ``.safetensors``.
-
-    Raises
-    ------
-    ValueError
-        It is empty, too long, not allowed on some systems, or would leave the folder.
-    """
-    clean = name.strip().removesuffix(SUFFIX).strip()
-    if not _NAME.fullmatch(clean) or clean.endswith(".") or _RESERVED.fullmatch(clean):
-        raise ValueError(
-            f"{text.echoed(name)} cannot name {what}; use up to 100 letters, digits, blanks, - _ ( ) and ."
-        )
-    if len(f"{clean}{SUFFIX}".encode()) > LONGEST_NAME:
-        raise ValueError(
-            f"{text.echoed(name)} cannot name {what}: it has {len(clean.encode())} bytes, a file's name "
-            f"at most {LONGEST_NAME - len(SUFFIX)}; use up to 100 letters of Latin, 80 of other scripts"
-        )
-    return clean
+_KIND = SavedKind("identity", "Save Identity", FORMAT, VERSION, _TENSORS, _LENGTHS)
+_WHAT = "an identity"
 
 
 def identity_path(folder: str | Path, name: str) -> Path:
     """Return the file of an identity; never outside of ``folder``."""
-    return Path(folder) / f"{check_name(name)}{SUFFIX}"
+    return path_of(folder, name, _WHAT)
 
 
 def save_identity(
@@ -101,7 +79,7 @@ def save_identity(
     folder
         Made when missing.
     name
-        See `check_name`.
+        See `boundary.saved.check_name`.
     overwrite
         False: an existing file is kept, and the new one gets a number.
     consent
@@ -117,11 +95,7 @@ def save_identity(
     ValueError
         The name cannot name a file, or the file cannot be written; one line with the remedy.
     """
-    path = identity_path(folder, name)
-    number = 2
-    while not overwrite and path.exists():
-        path = identity_path(folder, f"{check_name(name)} {number}")
-        number += 1
+    path = path_of(folder, name, _WHAT, overwrite)
     tensors = {
         "tokens": identity.tokens,
         "detail.tokens": identity.detail.tokens,
@@ -134,8 +108,7 @@ def save_identity(
     if identity.detail.texture is not None:
         tensors["detail.texture"] = identity.detail.texture
     texts = {
-        "format": FORMAT,
-        "format_version": str(VERSION),
+        **_KIND.stamp(),
         "recognizer": identity.recognizer,
         "checkpoint": identity.checkpoint,
         "sources": json.dumps(identity.sources),
@@ -161,43 +134,32 @@ def load_identity(path: str | Path) -> Identity:
     ValueError
         The file is missing, damaged, or not an identity; one line names it and the remedy.
     """
-    path = Path(path)
-    shown = text.name(path.name)
-    if not path.is_file():
-        raise ValueError(f"{shown}: there is no such identity (looked for {text.printable(path, 160)})")
-    try:
-        texts = read_header(path).metadata
-        if texts.get("format") != FORMAT:
-            raise ValueError(f"{shown}: not a saved identity; save one with Save Identity")
-        if texts.get("format_version") != str(VERSION):
-            raise ValueError(
-                f"{shown}: saved in format {text.echoed(texts.get('format_version'))}, this version reads "
-                f"{VERSION}; update the pack, or save the identity again"
-            )
-        _, tensors = read_expected(path, _TENSORS, _LENGTHS)
-        sources, weights = _references(texts)
-        return Identity(
-            tokens=tensors["tokens"],
-            detail=DetailTokens(
-                tensors["detail.tokens"],
-                tensors["detail.coords"],
-                tensors["detail.bias"],
-                tensors.get("detail.texture"),
-            ),
-            embedding=tensors["embedding"],
-            shape=tensors["shape"].float().numpy(),
-            recognizer=_text(texts, "recognizer"),
-            checkpoint=_text(texts, "checkpoint"),
-            sources=sources,
-            weights=weights,
-            fingerprint=_text(texts, "fingerprint"),
-            expression=tensors["expression"].float().numpy(),
-            licences=licences_in(texts, f"identity {path.stem}"),
-            consent=text.printable(texts.get("consent", ""), LONGEST_CONSENT),
-            head=_head(tensors, texts, path.stem),
-        )
-    except BadTensorFileError as error:
-        raise ValueError(f"{shown}: damaged ({error}); save the identity again") from None
+    stem = Path(path).stem
+    return _KIND.read(path, lambda texts, tensors: _identity(texts, tensors, stem))
+
+
+def _identity(texts: Mapping[str, str], tensors: Mapping[str, torch.Tensor], stem: str) -> Identity:
+    sources, weights = _references(texts)
+    return Identity(
+        tokens=tensors["tokens"],
+        detail=DetailTokens(
+            tensors["detail.tokens"],
+            tensors["detail.coords"],
+            tensors["detail.bias"],
+            tensors.get("detail.texture"),
+        ),
+        embedding=tensors["embedding"],
+        shape=tensors["shape"].float().numpy(),
+        recognizer=_text(texts, "recognizer"),
+        checkpoint=_text(texts, "checkpoint"),
+        sources=sources,
+        weights=weights,
+        fingerprint=_text(texts, "fingerprint"),
+        expression=tensors["expression"].float().numpy(),
+        licences=licences_in(texts, f"identity {stem}"),
+        consent=text.printable(texts.get("consent", ""), LONGEST_CONSENT),
+        head=_head(tensors, texts, stem),
+    )
 
 
 def _head(tensors: Mapping[str, torch.Tensor], texts: Mapping[str, str], name: str) -> Head | None:
@@ -254,9 +216,4 @@ def _references(texts: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[float,
 
 def list_identities(folder: str | Path) -> list[str]:
     """Return the names of the identities in a folder, sorted; other files are left out."""
-    folder = Path(folder)
-    return (
-        sorted((path.stem for path in folder.glob(f"*{SUFFIX}") if path.is_file()), key=str.casefold)
-        if folder.is_dir()
-        else []
-    )
+    return names_in(folder)

@@ -19,6 +19,7 @@ from . import (
 )
 from .aliases import add_search_aliases
 from .guard import guarded
+from .saved import HEADS, IDENTITIES
 
 
 class HiFiPortraitExtension(ComfyExtension):
@@ -29,8 +30,8 @@ class HiFiPortraitExtension(ComfyExtension):
         # What a ComfyUI that was killed while writing left in the pack's own folders goes first.
         for folder in paths.model_folders():
             remove_debris(folder)
-            remove_debris(folder / identity.FOLDER)
-            remove_debris(folder / head.FOLDER)
+            for kind in (IDENTITIES, HEADS):
+                remove_debris(folder / kind.folder)
         nodes = [
             *faces.NODES,
             *identity.NODES,

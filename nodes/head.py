@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
 from ..boundary.licences import summary
-from ..boundary.text import echoed, printable
+from ..boundary.saved import path_of
 from ..head.fuse import fuse_head
 from ..head.light import flat_light, light_from
 from ..head.preview import head_sheet
@@ -19,38 +18,11 @@ from ..head.records import TEXTURE_SIZES
 from ..head.records import Head as HeadData
 from ..head.relight import light_of_picture
 from ..head.render import render_head
-from ..head.store import SUFFIX, load_head, save_head
-from ..identity.store import check_name
-from . import paths
-from .kept import Kept, version
+from ..head.store import load_head, save_head
+from .saved import HEADS
 from .types import CATEGORY, FaceLandmarks3D, Head, ReferenceFaces, advanced
 
-FOLDER = "heads"
-"""Below a folder of models."""
-_NONE_SAVED = "none saved"
-_WHAT = "a head"
 LIGHTS = ("as the photos", "flat", "from a direction", "from a picture")
-
-_kept = Kept()
-
-
-def _folders() -> list[Path]:
-    return [folder / FOLDER for folder in paths.model_folders()]
-
-
-def saved_heads() -> dict[str, Path]:
-    """Return the saved heads by name; the first folder wins."""
-    found: dict[str, Path] = {}
-    for folder in _folders():
-        for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
-            if path.is_file():
-                found.setdefault(path.stem, path)
-    return found
-
-
-def _missing(name: str) -> str:
-    place = printable(_folders()[0], 120)
-    return f"there is no head {echoed(name)} in {place}; save it with Save Head, or choose another"
 
 
 def _about(head: HeadData) -> str:
@@ -316,29 +288,19 @@ class SaveHead(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
         """Refuse unusable names before anything runs; the host gives None for a linked input."""
-        if name is None:
-            return True
-        try:
-            check_name(name, _WHAT)
-        except ValueError as error:
-            return str(error)
-        return True
+        return HEADS.check_new(name)
 
     @classmethod
     def fingerprint_inputs(cls, name: str | None = None, overwrite: bool = True, **kwargs: Any) -> str:
         """Run again when the file that was saved is no longer there, or another."""
-        return _kept.fingerprint((name, overwrite))
+        return HEADS.kept.fingerprint((name, overwrite))
 
     @classmethod
     def execute(cls, head: HeadData, name: str, overwrite: bool) -> io.NodeOutput:
         """Save into the preferred folder."""
-        clean, number = check_name(name, _WHAT), 2
-        path = _folders()[0] / f"{clean}{SUFFIX}"
-        while not overwrite and path.exists():
-            path = _folders()[0] / f"{check_name(f'{clean} {number}', _WHAT)}{SUFFIX}"
-            number += 1
+        path = path_of(HEADS.folders()[0], name, HEADS.what, overwrite)
         save_head(head, path)
-        _kept.saved((name, overwrite), path)
+        HEADS.kept.saved((name, overwrite), path)
         return io.NodeOutput(head, path.stem, ui=ui.PreviewText(f"saved as {path.stem}"))
 
 
@@ -356,7 +318,7 @@ class LoadHead(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "name",
-                    options=sorted(saved_heads(), key=str.casefold) or [_NONE_SAVED],
+                    options=HEADS.options(),
                     tooltip="A head in models/hifi_portrait/heads. Press R to see new ones.",
                 ),
             ],
@@ -366,24 +328,17 @@ class LoadHead(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
         """Say what is missing before anything runs; the host gives None for a linked input."""
-        if name is None or name in saved_heads():
-            return True
-        if name == _NONE_SAVED:
-            return f"no head in {printable(_folders()[0], 120)}; save one with Save Head"
-        return _missing(name)
+        return HEADS.problem(name)
 
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
         """Run again when the file changed."""
-        path = saved_heads().get(name)
-        return "" if path is None else repr(version(path))
+        return HEADS.fingerprint(name)
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
         """Load by name."""
-        path = saved_heads().get(name)
-        if path is None:
-            raise ValueError(_missing(name))
+        path = HEADS.path(name)
         return _output(load_head(path), cls)
 
 

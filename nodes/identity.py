@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
-from ..boundary.text import echoed, printable
 from ..identity import store
 from ..identity.identity import Identity as IdentityData
 from ..identity.refine import refine_faces
-from . import paths
-from .kept import Kept, version
+from .saved import IDENTITIES
 from .types import CATEGORY, Head, HiFiNet, Identity, ReferenceFaces
-
-FOLDER = "identities"
-"""Below a folder of models."""
-_NONE_SAVED = "none saved"
-
-
-def _folders() -> list[Path]:
-    return [folder / FOLDER for folder in paths.model_folders()]
-
-
-def saved_identities() -> dict[str, Path]:
-    """Return the saved identities by name; the first folder wins."""
-    found: dict[str, Path] = {}
-    for folder in _folders():
-        for name in store.list_identities(folder):
-            found.setdefault(name, folder / f"{name}{store.SUFFIX}")
-    return found
-
-
-_kept = Kept()
 
 
 def _clip_encoder(clip_vision: Any) -> Any:
@@ -50,11 +27,6 @@ def _clip_encoder(clip_vision: Any) -> Any:
         return hidden
 
     return encode
-
-
-def _missing(name: str) -> str:
-    place = printable(_folders()[0], 120)
-    return f"there is no identity {echoed(name)} in {place}; save it with Save Identity, or choose another"
 
 
 def _output(identity: IdentityData) -> io.NodeOutput:
@@ -172,18 +144,12 @@ class SaveIdentity(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
         """Refuse unusable names before anything runs; the host gives None for a linked input."""
-        if name is None:
-            return True
-        try:
-            store.check_name(name)
-        except ValueError as error:
-            return str(error)
-        return True
+        return IDENTITIES.check_new(name)
 
     @classmethod
     def fingerprint_inputs(cls, name: str | None = None, overwrite: bool = True, **kwargs: Any) -> str:
         """Run again when the file that was saved is no longer there, or another."""
-        return _kept.fingerprint((name, overwrite))
+        return IDENTITIES.kept.fingerprint((name, overwrite))
 
     @classmethod
     def execute(
@@ -192,8 +158,8 @@ class SaveIdentity(io.ComfyNode):
         """Save into the preferred folder."""
         note = store.check_consent(consent) or identity.consent
         kept = replace(identity, consent=note, head=head or identity.head)
-        path = store.save_identity(kept, _folders()[0], name, overwrite, note)
-        _kept.saved((name, overwrite), path)
+        path = store.save_identity(kept, IDENTITIES.folders()[0], name, overwrite, note)
+        IDENTITIES.kept.saved((name, overwrite), path)
         return io.NodeOutput(kept, path.stem, ui=ui.PreviewText(f"saved as {path.stem}"))
 
 
@@ -211,7 +177,7 @@ class LoadIdentity(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "name",
-                    options=sorted(saved_identities(), key=str.casefold) or [_NONE_SAVED],
+                    options=IDENTITIES.options(),
                     tooltip="An identity in models/hifi_portrait/identities. Press R to see new ones.",
                 ),
             ],
@@ -227,24 +193,17 @@ class LoadIdentity(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
         """Say what is missing before anything runs; the host gives None for a linked input."""
-        if name is None or name in saved_identities():
-            return True
-        if name == _NONE_SAVED:
-            return f"no identity in {printable(_folders()[0], 120)}; save one with Save Identity"
-        return _missing(name)
+        return IDENTITIES.problem(name)
 
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
         """Run again when the file changed."""
-        path = saved_identities().get(name)
-        return "" if path is None else repr(version(path))
+        return IDENTITIES.fingerprint(name)
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
         """Load by name."""
-        path = saved_identities().get(name)
-        if path is None:
-            raise ValueError(_missing(name))
+        path = IDENTITIES.path(name)
         identity = store.load_identity(path)
         about = identity.describe()
         return io.NodeOutput(identity, about, identity.head, ui=ui.PreviewText(about))

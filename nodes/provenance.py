@@ -25,8 +25,7 @@ from ..faces.open_analyzer import OpenAnalyzer
 from ..faces.registry import OPEN
 from ..tiny.base_file import ASSETS, read_base_metadata
 from . import checkpoints
-from .head import saved_heads
-from .identity import saved_identities
+from .saved import HEADS, IDENTITIES
 
 Prompt = Mapping[str, Any]
 
@@ -56,11 +55,11 @@ def _hifi_net(inputs: Mapping[str, str]) -> tuple[FileLicence, ...]:
 
 
 def _identity(inputs: Mapping[str, str]) -> tuple[FileLicence, ...]:
-    return read_licences(saved_identities()[inputs["name"]], "identity")
+    return read_licences(IDENTITIES.found()[inputs["name"]], "identity")
 
 
 def _head(inputs: Mapping[str, str]) -> tuple[FileLicence, ...]:
-    return read_licences(saved_heads()[inputs["name"]], "head")
+    return read_licences(HEADS.found()[inputs["name"]], "head")
 
 
 def _tiny(inputs: Mapping[str, str]) -> tuple[FileLicence, ...]:

@@ -46,7 +46,7 @@ def other():
     [
         "is not the pinned file (its SHA-256 differs)",
         "cannot name",
-        "save it with Save Identity",
+        "save it with …, or choose another",
         "is a pickle, which could run code of its maker",
         "none has the majority",
         "lies after end_percent",

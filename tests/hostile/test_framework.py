@@ -34,11 +34,11 @@ def test_numbers_stand_for_inputs(name):
 
 
 def test_our_refusals_are_told_from_errors_that_escape():
-    from hifi_portrait.identity.store import check_name
+    from hifi_portrait.boundary.saved import check_name
 
-    assert attempt(lambda: check_name("Anna")).kind == RESULT
-    assert attempt(lambda: check_name("../x")).kind == REFUSED
-    escaped = attempt(lambda: check_name(None))
+    assert attempt(lambda: check_name("Anna", "an identity")).kind == RESULT
+    assert attempt(lambda: check_name("../x", "an identity")).kind == REFUSED
+    escaped = attempt(lambda: check_name(None, "an identity"))
     assert escaped.kind == RAW
     assert "AttributeError" in escaped.text
     assert attempt(lambda: json.loads("[" * 100_000)).kind == RAW

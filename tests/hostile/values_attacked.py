@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from hifi_portrait.identity.store import check_name, identity_path
+from hifi_portrait.boundary.saved import check_name
+from hifi_portrait.identity.store import identity_path
 from hifi_portrait.landmarks.capture import coefficients_from_json, target_from_capture
 from hifi_portrait.landmarks.model import FaceModel
 from hifi_portrait.landmarks.sequence import smooth
@@ -117,7 +118,7 @@ def _name(random: Random) -> str:
 
 
 def _identity_name(name: str, folder: Path) -> None:
-    check_name(name)
+    check_name(name, "an identity")
     path = identity_path(folder, name)
     assert path.parent == folder and path.name != ".safetensors", f"{path} leaves {folder}"
     path.touch()  # a name that is accepted can be written

@@ -10,8 +10,8 @@ import pytest
 import torch
 from hifi_portrait.boundary.files import SaveError
 from hifi_portrait.boundary.licences import FileLicence, read_licences
+from hifi_portrait.boundary.saved import check_name
 from hifi_portrait.identity.store import (
-    check_name,
     list_identities,
     load_identity,
     save_identity,
@@ -84,7 +84,7 @@ def test_names_never_leave_the_folder(identity, tmp_path, name):
     ("name", "clean"), [("Åsa", "Åsa"), (" b ", "b"), ("c.safetensors", "c"), ("山田", "山田")]
 )
 def test_names_of_people_are_fine(name, clean):
-    assert check_name(name) == clean
+    assert check_name(name, "an identity") == clean
 
 
 def test_nothing_is_left_of_a_failed_save(identity, tmp_path, monkeypatch):
@@ -114,7 +114,7 @@ def test_the_length_of_a_name_is_counted_in_bytes(identity, tmp_path):
     with pytest.raises(ValueError, match="it has 252 bytes, a file's name at most 243"):
         save_identity(identity, tmp_path, "写" * 84)
     with pytest.raises(ValueError, match="cannot name an identity"):
-        check_name("写" * 81 + "x")
+        check_name("写" * 81 + "x", "an identity")
 
 
 def test_bad_files_are_named(identity, tmp_path):

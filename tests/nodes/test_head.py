@@ -11,6 +11,7 @@ from hifi_portrait.head.store import load_head, save_head
 from PIL import Image
 
 from harness.host import HostError
+from tests.nodes.graphs import two_photos
 
 pytestmark = pytest.mark.host
 
@@ -18,23 +19,8 @@ pytestmark = pytest.mark.host
 @pytest.fixture(scope="module")
 def fused(host, photos):
     """Nodes 1 to 3: analyzer, two photos, Fuse Head."""
-    for name in ("obama", "obama2"):
-        host.upload(photos[name], f"head/{name}.jpg")
     return {
-        "1": {
-            "class_type": "HiFiPortraitLoadFaceAnalyzer",
-            "inputs": {"analyzer": "open (YuNet + SFace)", "provider": "auto", "missing_files": "ask"},
-        },
-        "2": {
-            "class_type": "HiFiPortraitLoadReferenceFaces",
-            "inputs": {
-                "analyzer": ["1", 0],
-                "folder": "head",
-                "pick": "common person",
-                "index": 0,
-                "other_people": "drop",
-            },
-        },
+        **two_photos(host, photos, "head"),
         "3": {"class_type": "HiFiPortraitFuseHead", "inputs": {"faces": ["2", 0], "texture_size": "256"}},
     }
 

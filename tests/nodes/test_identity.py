@@ -10,6 +10,7 @@ from hifi_portrait.identity.store import load_identity
 from hifi_portrait.models import HiFiNetConfig, build, checkpoint
 
 from harness.host import HostError, running_host
+from tests.nodes.graphs import two_photos
 
 pytestmark = pytest.mark.host
 
@@ -17,23 +18,8 @@ pytestmark = pytest.mark.host
 @pytest.fixture(scope="module")
 def refined(host, photos):
     """Nodes 1 to 4: analyzer, faces of two photos, the shipped network, Refine Faces."""
-    for name in ("obama", "obama2"):
-        host.upload(photos[name], f"refine/{name}.jpg")
     return {
-        "1": {
-            "class_type": "HiFiPortraitLoadFaceAnalyzer",
-            "inputs": {"analyzer": "open (YuNet + SFace)", "provider": "auto", "missing_files": "ask"},
-        },
-        "2": {
-            "class_type": "HiFiPortraitLoadReferenceFaces",
-            "inputs": {
-                "analyzer": ["1", 0],
-                "folder": "refine",
-                "pick": "common person",
-                "index": 0,
-                "other_people": "drop",
-            },
-        },
+        **two_photos(host, photos, "refine"),
         "3": {"class_type": "HiFiPortraitLoadHiFiNet", "inputs": {"checkpoint": "tiny (shipped)"}},
         "4": {"class_type": "HiFiPortraitRefineFaces", "inputs": {"faces": ["2", 0], "hifi_net": ["3", 0]}},
     }
