@@ -76,7 +76,7 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "HiFiPortraitSaveIdentity": (
-        "Keeps an identity as a small file in `models/hifi_portrait/identities`. It holds no photos, but it describes a real person's face; with the tiny model it even holds the face's colours, unwrapped. Share it only with that person's consent, and note that consent in `consent`: the note stays in the file, and *Load Identity* shows it.\n\nConnect `head` to keep the textured head in the same file. That **is** a photograph: whoever opens the file sees the face. Without it, none is put in.",
+        "Keeps an identity as a small file in `models/hifi_portrait/identities`. It holds no photos, but it describes a real person's face; with the tiny model it even holds the face's colours, as a UV texture. Share it only with that person's consent, and note that consent in `consent`: the note stays in the file, and *Load Identity* shows it.\n\nConnect `head` to keep the textured head in the same file. That **is** a photograph: whoever opens the file sees the face. Without it, none is put in.",
         (
             ("the name is refused", "Use letters, digits, blanks, - _ ( ) and the full stop; no folders."),
             ("Load Identity does not list it", "Press **R** in ComfyUI: lists are read again."),

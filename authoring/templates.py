@@ -239,7 +239,7 @@ def save_and_reuse_identity(info: Mapping[str, Any]) -> Graph:
    `person` in *Load Identity*.
 3. Mute the upper group with Ctrl+M and run: no photos, no face analyzer, nothing to wait for.
 
-An identity holds no photos, but it describes a real face (with the tiny model even its colours, unwrapped):
+An identity holds no photos, but it describes a real face (with the tiny model even its colours, as a UV texture):
 share it only with that person's consent. It belongs to
 the checkpoint that made it.
 {PHOTOS}{TINY_FILES}{TINY_LOOK}

@@ -162,7 +162,7 @@ class _Photo:
         self.weight = float(record.weight) * (0.05 + float(record.quality.score) ** 2)
         self.known = np.asarray(np.isfinite(points[:, :2]).all(axis=1))
         self.has_depth = points.shape[1] > 2 and bool(np.isfinite(points[self.known, 2]).all())
-        self.trust = np.ones(len(points))
+        self.robust = np.ones(len(points))
         error = ACROSS**2 + (PIXEL_NOISE / self.scale) ** 2
         wander = model.facemesh_spread if self.layout == "facemesh" else _wander()
         self.error = np.sqrt(error + (wander - wander.min()) ** 2)
@@ -215,7 +215,7 @@ class _Photo:
         along = (ALONG**2 + self.error**2) if self.has_depth else np.full(len(self.error), 1e6)
         inverse = np.stack([self.error**-2, self.error**-2, 1 / along], 1)
         turned = np.einsum("ki,pk,kj->pij", self.rotation, inverse, self.rotation)
-        return (share * visible * self.trust)[:, None, None] * turned
+        return (share * visible * self.robust)[:, None, None] * turned
 
 
 def _turn(vector: np.ndarray) -> np.ndarray:
@@ -337,7 +337,7 @@ def _bend_once(
         if len(group) > 2:
             for (photo, _), points in zip(group, found, strict=True):
                 left = ((points - held - shift) @ photo.rotation.T)[:, :2]
-                photo.trust = 1 / (1 + (np.linalg.norm(left, axis=1) / (2.5 * ACROSS)) ** 2)
+                photo.robust = 1 / (1 + (np.linalg.norm(left, axis=1) / (2.5 * ACROSS)) ** 2)
         asked.append(_bounded(shift, FARTHEST))
         certainty.append(np.trace(matrix, axis1=1, axis2=2) / 3)
     return spread(model, points_of(model, *layouts), np.concatenate(asked), np.concatenate(certainty))

@@ -69,11 +69,11 @@ def transfer_detail(
     rows = torch.arange(len(picture)) % len(render)
     ours = rgb_to_linear_rgb(picture.movedim(-1, 1).float())
     theirs = rgb_to_linear_rgb(render.movedim(-1, 1).float())
-    believed = confidence[:, None].float().clamp(0.0, 1.0)
-    detail = _high_band(_log_luminance(theirs), (believed > 0).float(), radius)
+    covered = confidence[:, None].float().clamp(0.0, 1.0)
+    detail = _high_band(_log_luminance(theirs), (covered > 0).float(), radius)
     own = _high_band(_log_luminance(ours), torch.ones_like(ours[:, :1]), radius)
     structure = gaussian_blur2d(own.square(), *_kernel(2.0 * radius, picture), border_type="replicate").sqrt()
-    weight = (believed * _inside(believed, radius))[rows] / (1.0 + (structure / _STRUCTURE) ** 2)
+    weight = (covered * _inside(covered, radius))[rows] / (1.0 + (structure / _STRUCTURE) ** 2)
     if mask is not None:
         mask = mask[None] if mask.ndim == 2 else mask
         weight = weight * mask[torch.arange(len(picture)) % len(mask)][:, None].clamp(0.0, 1.0)
@@ -102,9 +102,9 @@ def _high_band(values: Tensor, known: Tensor, radius: float) -> Tensor:
     return (values - low) * known
 
 
-def _inside(believed: Tensor, radius: float) -> Tensor:
+def _inside(covered: Tensor, radius: float) -> Tensor:
     """Return 0 at the outline of where confidence is above 0, 1 from about two radii inside it on."""
     covered = F.avg_pool2d(
-        (believed > 0).float(), 2 * math.ceil(radius) + 1, 1, math.ceil(radius), count_include_pad=False
+        (covered > 0).float(), 2 * math.ceil(radius) + 1, 1, math.ceil(radius), count_include_pad=False
     )
     return (2.0 * covered - 1.0).clamp(min=0.0)

@@ -94,13 +94,13 @@ def _heights(photo: Posed, scalp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _field(directions: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(9,) harmonics of a height over directions: robust least squares, held towards a constant."""
     terms = basis(directions)
-    trust = weights
+    robust = weights
     found = np.zeros(terms.shape[1])
     for _ in range(5):
-        total = float(trust.sum())
-        weighted = terms * trust[:, None]
+        total = float(robust.sum())
+        weighted = terms * robust[:, None]
         found = np.linalg.solve(
             terms.T @ weighted + np.diag(_HELD * total) + 1e-9 * np.eye(9), weighted.T @ values
         )
-        trust = weights / (1 + ((values - terms @ found) / 0.12) ** 2)
+        robust = weights / (1 + ((values - terms @ found) / 0.12) ** 2)
     return found

@@ -50,7 +50,7 @@ def registered(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
             np.asarray(flow.calc(*pair, np.zeros((SIDE, SIDE, 2), np.float32)))
             for pair in ((target, own), (own, target))
         )
-        moves.append(_trusted(there, back, weight))
+        moves.append(_returning(there, back, weight))
     common = sum(m * (w / total)[..., None] for m, w in zip(moves, small, strict=True))
     return np.stack([m - common for m in moves]).astype(np.float32)
 
@@ -80,15 +80,15 @@ def _eight_bit(values: np.ndarray) -> np.ndarray:
     return (values.clip(-1, 1) * 127 + 128).astype(np.uint8)
 
 
-def _trusted(there: np.ndarray, back: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _returning(there: np.ndarray, back: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Movements that return, smoothed, bounded, and 0 where the photo shows nothing."""
     down, across = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
     again = cv2.remap(back, across + there[..., 0], down + there[..., 1], cv2.INTER_LINEAR)
     lost = np.linalg.norm(there + again, axis=-1)
-    trust = np.clip(weight / 0.02, 0, 1) / (1 + (lost / _RETURN) ** 2)
-    total = cv2.GaussianBlur(trust, (0, 0), _SMOOTH)
+    reliable = np.clip(weight / 0.02, 0, 1) / (1 + (lost / _RETURN) ** 2)
+    total = cv2.GaussianBlur(reliable, (0, 0), _SMOOTH)
     mean = (
-        cv2.GaussianBlur(there * trust[..., None], (0, 0), _SMOOTH)
+        cv2.GaussianBlur(there * reliable[..., None], (0, 0), _SMOOTH)
         / np.maximum(total + 0.05, 1e-6)[..., None]
     )
     length = np.linalg.norm(mean, axis=-1, keepdims=True)

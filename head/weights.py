@@ -68,9 +68,9 @@ def weights_of(
         # A grey beard is as neutral as a shirt; it goes on over the chin.
         bearded = (collar * chin * skin).sum() / max(float((chin * skin).sum()), 1e-6)
         collar *= under * (1 - smoothstep(*_BEARD, bearded))
-        trust = photo.face.weight * photo.face.quality.score
+        rating = photo.face.weight * photo.face.quality.score
         person = (person > 0.02) * before
-        clear.append(frontal**2 * (1 - 0.88 * foreign) * (1 - collar) * person * min(1.0, trust / 0.5))
+        clear.append(frontal**2 * (1 - 0.88 * foreign) * (1 - collar) * person * min(1.0, rating / 0.5))
         own = (1 - 0.99 * foreign) * (1 - 0.999 * collar) * person
         worth.append(photo.face.weight * fine * frontal**2 * calm * own)
     return np.stack(clear).astype(np.float32), np.stack(worth).astype(np.float32)

@@ -108,19 +108,19 @@ def fit_faces(
     """
     if not len(points):
         raise ValueError("face fit: no landmarks given")
-    trust = np.ones(len(points)) if weights is None else np.asarray(weights, np.float64)
-    if len(trust) != len(points) or (trust < 0).any() or not np.isfinite(trust).all():
+    per_face = np.ones(len(points)) if weights is None else np.asarray(weights, np.float64)
+    if len(per_face) != len(points) or (per_face < 0).any() or not np.isfinite(per_face).all():
         raise ValueError("face fit: weights must be one number >= 0 for each face")
     facemesh = any(len(np.atleast_1d(array)) in FACEMESH_COUNTS for array in points)
     if calibrated is None and facemesh and shape is None:
         real, render = (
-            JointFit(points, trust, model, shape, sigma, distance, option) for option in (True, False)
+            JointFit(points, per_face, model, shape, sigma, distance, option) for option in (True, False)
         )
         real.run(_CHOOSING_ITERATIONS)
         render.run(_CHOOSING_ITERATIONS)
         # The wrong average face has to be bent into the right one by identity and expression.
         best = render if real.effort() > render.effort() + _REAL_FACE_BONUS else real
     else:
-        best = JointFit(points, trust, model, shape, sigma, distance, calibrated is not False)
+        best = JointFit(points, per_face, model, shape, sigma, distance, calibrated is not False)
     best.run(ITERATIONS)
     return best.results()

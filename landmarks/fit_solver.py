@@ -42,7 +42,7 @@ class JointFit:
     ----------
     points : Sequence[np.ndarray]
         Landmarks of each picture, in any layout that `fit_layouts.to_72` knows.
-    trust : np.ndarray
+    weights : np.ndarray
         (N,) >= 0, how much each picture says about the identity.
     model : FaceModel
         The 3D face.
@@ -62,14 +62,14 @@ class JointFit:
     def __init__(
         self,
         points: Sequence[np.ndarray],
-        trust: np.ndarray,
+        weights: np.ndarray,
         model: FaceModel,
         shape: np.ndarray | None,
         sigma: float,
         distance: float,
         calibrated: bool,
     ) -> None:
-        self.trust, self.fixed = trust, shape is not None
+        self.weights, self.fixed = weights, shape is not None
         self.faces = []
         for number, array in enumerate(points):
             try:
@@ -103,7 +103,7 @@ class JointFit:
         total = np.eye(len(self.identity))
         gradient = -self.identity
         steps, follow = [], []
-        for face, amount in zip(self.faces, self.trust, strict=True):
+        for face, amount in zip(self.faces, self.weights, strict=True):
             part = face.linearise(self.identity, with_expression, robust=iteration >= 3)
             if not with_shape:
                 steps.append(np.linalg.solve(part.own, part.own_gradient))

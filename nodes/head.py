@@ -187,7 +187,7 @@ class RenderHead(io.ComfyNode):
                 io.Mask.Output(display_name="head_mask", tooltip="Where the head is, soft at hair."),
                 io.Mask.Output(
                     display_name="confidence",
-                    tooltip="How far each pixel is to be believed: black is guessed.",
+                    tooltip="Confidence of each pixel: white is well seen, black is guessed.",
                 ),
                 io.Image.Output(display_name="depth", tooltip="Near is white: for a depth ControlNet."),
                 io.Image.Output(

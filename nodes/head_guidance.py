@@ -37,7 +37,7 @@ def _render_inputs() -> list[Any]:
         io.Mask.Input(
             "confidence",
             optional=True,
-            tooltip="How far each place of the render is to be believed, from Render Head. What no photo "
+            tooltip="Confidence of each place of the render, 0 to 1, from Render Head. What no photo "
             "shows then counts little.",
         ),
     ]
@@ -72,7 +72,7 @@ class GuideWithHead(io.ComfyNode):
                 _percent(
                     "end_percent",
                     0.7,
-                    "Part of the sampling after which the model paints alone. Earlier: more of the model's "
+                    "Part of the sampling after which the model samples alone. Earlier: more of the model's "
                     "own style; later: closer to the photos.",
                 ),
                 _render_inputs()[2],
@@ -264,12 +264,12 @@ class TransferSkinDetail(io.ComfyNode):
         pictures = render[..., :3].movedim(-1, 1).float()
         if pictures.shape[-2:] != (height, width):
             pictures = F.interpolate(pictures, size=(height, width), mode="bicubic", antialias=True)
-        believed = _masks(head_mask, len(pictures), height, width)
+        where_known = _masks(head_mask, len(pictures), height, width)
         if confidence is not None:
-            believed = believed * _masks(confidence, len(pictures), height, width)
+            where_known = where_known * _masks(confidence, len(pictures), height, width)
         where = None if mask is None else _masks(mask, len(mask) if mask.ndim > 2 else 1, height, width)
         detailed = transfer_detail(
-            image[..., :3], pictures.movedim(1, -1).clamp(0, 1), believed, strength, radius, where
+            image[..., :3], pictures.movedim(1, -1).clamp(0, 1), where_known, strength, radius, where
         )
         return io.NodeOutput(torch.cat([detailed, image[..., 3:]], -1) if image.shape[-1] > 3 else detailed)
 

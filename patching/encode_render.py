@@ -60,20 +60,25 @@ def encode_render(
     size = (height * pixels, width * pixels)
     if pictures.shape[-2:] != size:
         pictures = F.interpolate(pictures, size=size, mode="bilinear", antialias=True)
-    believed = _weights(alpha, len(pictures), size)
+    weights = _weights(alpha, len(pictures), size)
     if confidence is not None:
-        believed = believed * _weights(confidence, len(pictures), size)
-    covered = F.avg_pool2d((believed > 0).float(), pixels)
+        weights = weights * _weights(confidence, len(pictures), size)
+    covered = F.avg_pool2d((weights > 0).float(), pixels)
     # A place at the edge shows background too: it counts from half coverage on.
-    trust = F.avg_pool2d(believed, pixels) * (2.0 * covered - 1.0).clamp(min=0.0)
+    latent_confidence = F.avg_pool2d(weights, pixels) * (2.0 * covered - 1.0).clamp(min=0.0)
     # Towards places of lower confidence it fades over a pixel of the latents: a step would be a square
     # in the picture.
-    trust = torch.minimum(trust, gaussian_blur2d(trust, 3, (_FADE, _FADE), border_type="replicate"))
+    latent_confidence = torch.minimum(
+        latent_confidence, gaussian_blur2d(latent_confidence, 3, (_FADE, _FADE), border_type="replicate")
+    )
     pictures = _surrounded(pictures, _weights(alpha, len(pictures), size))
     # One by one: a VAE for video would take a batch for frames.
     latents = torch.cat([_encode(vae, picture) for picture in pictures])
     return EncodedRender(
-        latents, trust, _chroma_directions(vae, pictures[0], trust[0]) if chroma else None, pixels
+        latents,
+        latent_confidence,
+        _chroma_directions(vae, pictures[0], latent_confidence[0]) if chroma else None,
+        pixels,
     )
 
 
@@ -117,11 +122,11 @@ def _encode(vae: Any, picture: Tensor) -> Tensor:
     return usable
 
 
-def _chroma_directions(vae: Any, picture: Tensor, trust: Tensor) -> Tensor:
+def _chroma_directions(vae: Any, picture: Tensor, confidence: Tensor) -> Tensor:
     """Return ``(C, 2)``: how the latents move when Cb or Cr is shifted at equal luma (BT.601)."""
     # In half the range, so that nothing clips.
     muted = 0.25 + 0.5 * picture
-    weight = trust / trust.sum().clamp(min=_COVERED)
+    weight = confidence / confidence.sum().clamp(min=_COVERED)
     before = _encode(vae, muted)
     moved = []
     for red, green, blue in ((0.0, -0.344, 1.772), (1.402, -0.714, 0.0)):
@@ -131,22 +136,24 @@ def _chroma_directions(vae: Any, picture: Tensor, trust: Tensor) -> Tensor:
     return directions
 
 
-def fit_render(latents: Tensor, trust: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def fit_render(latents: Tensor, confidence: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return latents and confidence at another size, centred and never stretched; no confidence beside them.
 
     Parameters
     ----------
     latents
         ``(N, C, h, w)``.
-    trust
+    confidence
         ``(N, 1, h, w)``.
     """
     h, w = latents.shape[-2:]
     if (h, w) == (height, width):
-        return latents, trust
+        return latents, confidence
     scale = min(height / h, width / w)
     inner = (min(height, max(1, round(h * scale))), min(width, max(1, round(w * scale))))
     left, top = (width - inner[1]) // 2, (height - inner[0]) // 2
     margin = (left, width - inner[1] - left, top, height - inner[0] - top)
-    fitted = [F.interpolate(each, size=inner, mode="bilinear", antialias=True) for each in (latents, trust)]
+    fitted = [
+        F.interpolate(each, size=inner, mode="bilinear", antialias=True) for each in (latents, confidence)
+    ]
     return F.pad(fitted[0], margin), F.pad(fitted[1], margin)

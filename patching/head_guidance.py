@@ -1,8 +1,8 @@
 """MODEL in, MODEL out: the prediction of the clean latents is drawn towards a picture of a head.
 
 x0 guidance (*ours*): in every step, after classifier-free guidance, the model's prediction x0 is moved
-towards the latents of a render, in two frequency bands and as far as each place of the render is to be
-believed. It works on x0, so that it is the same for models that predict noise, v or a flow, and for every
+towards the latents of a render, in two frequency bands and weighted by the render's confidence at each
+place. It works on x0, so that it is the same for models that predict noise, v or a flow, and for every
 sampler. The render is encoded once, when the node runs; nothing is encoded or decoded while sampling.
 
 A post-CFG function sees the whole picture, whatever is computed in tiles, areas or context windows below it.
@@ -174,7 +174,7 @@ class HeadGuide:
                 f"{size[1] * render.pixels} x {size[0] * render.pixels}; it is fitted without stretching, "
                 "which blurs it: render the head at the picture's size"
             )
-        latents, trust = fit_render(render.latents, render.confidence, *size)
+        latents, confidence = fit_render(render.latents, render.confidence, *size)
         enter = partial(_process_in, model, video=like.ndim == 5)
         latents = enter(latents.to(like.device))
         # Pictures of a batch, or frames of a video, have a render each; at their end the renders start again.
@@ -193,7 +193,7 @@ class HeadGuide:
             moved = enter(ends[:, :, None, None])[:, :, 0, 0]
             chroma = torch.linalg.qr((moved[:2] - moved[2]).T)[0]
         rows = rows.to(like.device)
-        return _Aim.of(latents[rows], trust.to(like.device)[rows], mask, chroma, spread)
+        return _Aim.of(latents[rows], confidence.to(like.device)[rows], mask, chroma, spread)
 
 
 @dataclass(frozen=True)
@@ -201,17 +201,17 @@ class _Aim:
     """The render as a run's latents see it; all on one device, one row for each picture."""
 
     latents: Tensor
-    trust: Tensor
+    confidence: Tensor
     mask: Tensor | None
     chroma: Tensor | None
     spread: float
-    blurred_trust: Tensor
+    blurred_confidence: Tensor
 
     @classmethod
     def of(
-        cls, latents: Tensor, trust: Tensor, mask: Tensor | None, chroma: Tensor | None, spread: float
+        cls, latents: Tensor, confidence: Tensor, mask: Tensor | None, chroma: Tensor | None, spread: float
     ) -> _Aim:
-        return cls(latents, trust, mask, chroma, spread, _blur(trust, spread).clamp(min=_COVERED))
+        return cls(latents, confidence, mask, chroma, spread, _blur(confidence, spread).clamp(min=_COVERED))
 
     def delta(self, x0: Tensor, gain: float, settings: GuideSettings) -> Tensor:
         """Return what to add to ``x0``; exactly 0 where confidence is 0 or the mask is black."""
@@ -222,13 +222,13 @@ class _Aim:
             towards = towards * settings.low_band
         else:
             # The average is weighted by confidence: the surroundings must not bleed over the head's outline.
-            low = _blur(towards * self.trust, self.spread) / self.blurred_trust
+            low = _blur(towards * self.confidence, self.spread) / self.blurred_confidence
             towards = low * settings.low_band + (towards - low) * settings.high_band
-        towards = towards * (self.trust * gain)
+        towards = towards * (self.confidence * gain)
         return towards if self.mask is None else towards * self.mask
 
     def _without_colour(self, towards: Tensor, chroma: Tensor) -> Tensor:
-        within = self.trust / self.trust.sum((-2, -1), keepdim=True).clamp(min=_COVERED)
+        within = self.confidence / self.confidence.sum((-2, -1), keepdim=True).clamp(min=_COVERED)
         towards = towards - (towards * within).sum((-2, -1), keepdim=True)
         along = torch.einsum("bchw,ck->bkhw", towards, chroma)
         return towards - torch.einsum("bkhw,ck->bchw", along, chroma)

@@ -88,7 +88,7 @@ def observe(mesh: HeadMesh, analyzer: OpenAnalyzer, seed: int) -> tuple[np.ndarr
 
 
 def robust_mean(values: np.ndarray) -> np.ndarray:
-    """(N, 3) mean over the first axis of (R, N, 3), NaN left out, far ones trusted less."""
+    """(N, 3) mean over the first axis of (R, N, 3), NaN left out, far ones weighted less."""
     centre = np.nanmedian(values, 0)
     for _ in range(5):
         distance = np.linalg.norm(values - centre, axis=2)

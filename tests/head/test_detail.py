@@ -100,7 +100,7 @@ def test_outside_of_confidence_and_mask_pixels_are_untouched_bit_for_bit():
     assert transfer_detail(wax, render.clamp(0, 1), confidence, mask=mask).equal(out), "surroundings leak in"
 
 
-def test_detail_goes_as_far_as_it_is_believed():
+def test_detail_goes_as_far_as_its_confidence():
     wax, render = skin(), pored(skin())
     full = (transfer_detail(wax, render, ones(wax)) - wax).abs().mean()
     half = (transfer_detail(wax, render, 0.5 * ones(wax)) - wax).abs().mean()

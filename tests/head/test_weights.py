@@ -81,7 +81,7 @@ def test_skin_is_continued_without_what_lies_beside_it():
 
 
 @pytest.mark.parametrize("region", ["tongue", "mouth"])
-def test_no_photo_is_believed_behind_the_teeth(layout, model, region):
+def test_no_photo_has_weight_behind_the_teeth(layout, model, region):
     seen = shown(layout, model, TONES["fair"], TONES["fair"])
     assert seen[member(layout, model, region) > 0.99].max() < 0.02
     assert seen[member(layout, model, "upper_teeth") > 0.99].min() > 0.9

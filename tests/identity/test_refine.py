@@ -58,7 +58,7 @@ def test_canonical_coordinates_lie_on_the_eyes(references, artifacts):
     cv2.imwrite(str(artifacts / "canonical_crops.png"), np.hstack(tiles)[..., ::-1])
 
 
-def test_photos_of_one_person_agree_on_the_unwrapped_head(references, artifacts):
+def test_photos_of_one_person_agree_on_the_uv_texture(references, artifacts):
     """The same place of the head lies at the same place, whatever the pose and crop of the photo."""
     model, config = FaceModel.load(), HiFiNetConfig.tiny()
     faces = list(references.faces)
@@ -83,7 +83,7 @@ def test_photos_of_one_person_agree_on_the_unwrapped_head(references, artifacts)
             assert likeness(one, two) > 0.3
             assert likeness(one, two) > likeness(one, moved) + 0.2, "6 px lower it is another place"
     shown = ((heads[:, :3] * (heads[:, 3:] > 0) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
-    cv2.imwrite(str(artifacts / "unwrapped_heads.png"), np.hstack(list(shown))[..., ::-1])
+    cv2.imwrite(str(artifacts / "uv_textures.png"), np.hstack(list(shown))[..., ::-1])
 
 
 def test_weight_zero_is_leaving_out(references, network):

@@ -20,9 +20,11 @@ def noise(seed, *shape):
 
 
 def render(seed=0, count=1, size=(16, 16), confidence=None, channels=4):
-    trust = torch.ones(count, 1, *size) if confidence is None else confidence.expand(count, 1, *size).clone()
+    weights = (
+        torch.ones(count, 1, *size) if confidence is None else confidence.expand(count, 1, *size).clone()
+    )
     basis = torch.linalg.qr(noise(seed + 50, channels, 2))[0]
-    return EncodedRender(noise(seed, count, channels, *size), trust, basis, 8)
+    return EncodedRender(noise(seed, count, channels, *size), weights, basis, 8)
 
 
 class Step:

@@ -53,15 +53,15 @@ def test_no_confidence_equals_no_patch(model):
     assert sample(guided).equal(sample(model))
 
 
-def test_where_it_is_not_believed_nothing_changes(model):
-    trust = torch.ones(16, 16)
-    trust[:, :8] = 0
+def test_where_confidence_is_0_nothing_changes(model):
+    confidence = torch.ones(16, 16)
+    confidence[:, :8] = 0
     for settings in (
         FULL,
         GuideSettings(0.5, low_band=1.0, high_band=0.2),
         GuideSettings(colours=SHAPE_ONLY),
     ):
-        before, after, _ = one_step(guide_with_head(model, render(confidence=trust), settings))
+        before, after, _ = one_step(guide_with_head(model, render(confidence=confidence), settings))
         assert after[..., :8].equal(before[..., :8])
         assert after[..., 8:].ne(before[..., 8:]).all()
 
@@ -111,11 +111,11 @@ def test_bands_add_up_and_part_form_from_texture(model):
 
 
 def test_the_low_band_does_not_take_the_surroundings_in(model):
-    trust = torch.zeros(16, 16)
-    trust[4:12, 4:12] = 1
+    confidence = torch.zeros(16, 16)
+    confidence[4:12, 4:12] = 1
     settings = GuideSettings(1.0, falloff=0.0, high_band=0.0)
-    wanted = render(confidence=trust)
-    other = EncodedRender(wanted.latents + 100 * (1 - trust), wanted.confidence, None, 8)
+    wanted = render(confidence=confidence)
+    other = EncodedRender(wanted.latents + 100 * (1 - confidence), wanted.confidence, None, 8)
     torch.testing.assert_close(
         one_step(guide_with_head(model, wanted, settings))[1],
         one_step(guide_with_head(model, other, settings))[1],
@@ -208,11 +208,11 @@ def test_another_aspect_is_centred_never_stretched_and_reported_once(model, capl
 
 
 def test_a_larger_picture_scales_the_render():
-    latents, trust = fit_render(torch.ones(1, 4, 8, 8), torch.ones(1, 1, 8, 8), 16, 20)
+    latents, confidence = fit_render(torch.ones(1, 4, 8, 8), torch.ones(1, 1, 8, 8), 16, 20)
     assert latents.shape == (1, 4, 16, 20)
-    assert trust[..., 2:18].eq(1).all()
-    assert trust[..., :2].eq(0).all()
-    assert trust[..., 18:].eq(0).all()
+    assert confidence[..., 2:18].eq(1).all()
+    assert confidence[..., :2].eq(0).all()
+    assert confidence[..., 18:].eq(0).all()
 
 
 # Batch ----------------------------------------------------------------------------------------------------
@@ -262,16 +262,16 @@ def test_encoding_is_the_hosts_own_and_confidence_is_averaged(vae):
     image = torch.rand(2, 64, 48, 3, generator=torch.Generator().manual_seed(0))
     alpha = torch.zeros(64, 48)
     alpha[:, 20:] = 1.0
-    believed = torch.full((2, 64, 48), 0.5)
-    encoded = encode_render(vae, image, alpha, believed)
+    given = torch.full((2, 64, 48), 0.5)
+    encoded = encode_render(vae, image, alpha, given)
     whole = encode_render(vae, image, torch.ones(64, 48))
     torch.testing.assert_close(whole.latents, vae.encode(image), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(whole.confidence, torch.ones_like(whole.confidence))
     assert encoded.confidence.shape == (2, 1, 8, 6)
-    assert encoded.confidence[..., :3].eq(0).all(), "half covered is not believed"
+    assert encoded.confidence[..., :3].eq(0).all(), "half covered has no confidence"
     edge, inside = encoded.confidence[..., 3], encoded.confidence[..., 4:]
     torch.testing.assert_close(inside, torch.full_like(inside, 0.5))
-    assert ((edge > 0.2) & (edge < 0.5)).all(), "fades towards what is not believed"
+    assert ((edge > 0.2) & (edge < 0.5)).all(), "fades towards confidence 0"
     assert encoded.chroma is None
 
 
