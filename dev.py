@@ -63,7 +63,7 @@ INSIGHTFACE = ["insightface==2.1"]
 
 
 PACKAGES = ["boundary", "faces", "landmarks", "head", "models", "identity", "patching", "tiny", "nodes"]
-PACKAGES += ["training", "tools", "cli"]
+PACKAGES += ["training", "dataset", "tools", "cli"]
 """Folders of the pack."""
 BESIDE = ["harness", "authoring", "benchmarks", "tests", "dev.py", "conftest.py"]
 """Folders and files beside it, which see it as ``hifi_portrait``."""
@@ -124,7 +124,7 @@ def set_up(browser: bool = False) -> None:
             pip(*HOST)
         pip("--no-deps", *CONVERTER, *INSIGHTFACE)
         pip("setuptools>=68", "wheel")
-        pip("--no-build-isolation", "-e", f"{ROOT}[dev,docs]")
+        pip("--no-build-isolation", "-e", f"{ROOT}[dev,docs,dataset,ray]")
         stamp.write_text(wanted)
         print(f"Installed in {time.monotonic() - started:.0f} s", flush=True)
     if browser:

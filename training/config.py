@@ -7,12 +7,11 @@ A recipe states only what differs from the defaults, or from the recipe that its
 from __future__ import annotations
 
 import json
-import types
-import typing
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..boundary.settings import build_settings, merge_settings
 from ..models.config import HiFiNetConfig
 from .upgrade import upgrade_recipe
 
@@ -198,7 +197,7 @@ class Recipe:
         ValueError
             If a key is unknown.
         """
-        return _build(Recipe, _merge(self.to_dict(), groups), self.name)
+        return _build(merge_settings(self.to_dict(), groups), self.name)
 
     @classmethod
     def load(cls, path: Path | str) -> Recipe:
@@ -210,7 +209,7 @@ class Recipe:
             If a file is missing or no JSON object, has unknown keys or values of another type, or the
             recipes that it extends go round in a circle.
         """
-        return _build(cls, _read(str(path), None, ()), Path(path).name)
+        return _build(_read(str(path), None, ()), Path(path).name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `load` reads, all of it."""
@@ -237,7 +236,7 @@ def _read(name: str, beside: Path | None, before: tuple[Path, ...]) -> dict[str,
     if parent is not None:
         inherited = _read(str(parent), file.parent, (*before, file))
         inherited.pop("name", None)
-        content = _merge(inherited, content)
+        content = merge_settings(inherited, content)
     return {"name": file.stem} | content
 
 
@@ -248,58 +247,11 @@ def _find(name: str, beside: Path | None) -> Path:
     return next((path for path in candidates if path.is_file()), Path(name))
 
 
-def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """Return ``low`` with what ``high`` states; objects are merged key by key."""
-    merged = dict(low)
-    for key, value in high.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _build(kind: type, content: dict[str, Any], where: str) -> Any:
-    """Return a (nested) dataclass of what JSON holds.
-
-    Raises
-    ------
-    ValueError
-        One line that names the recipe and the key.
-    """
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(content) - set(hints))
-    if unknown:
-        raise ValueError(f"{where}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(hints))}")
-    values: dict[str, Any] = {}
-    for key, value in content.items():
-        path = f"{where}: {key}"
-        if is_dataclass(hints[key]):
-            if not isinstance(value, dict):
-                raise ValueError(f"{path} is a group of settings, not {value!r}")
-            values[key] = _build(hints[key], value, path)
-        elif key == "network" and kind is Recipe:
-            values[key] = _network(value, path)
-        else:
-            values[key] = _checked(value, hints[key], path)
-    return kind(**values)
+def _build(content: dict[str, Any], where: str) -> Recipe:
+    return build_settings(Recipe, content, where, {"network": _network})
 
 
 def _network(value: Any, where: str) -> tuple[tuple[str, Any], ...]:
     if not isinstance(value, dict):
         raise ValueError(f"{where} is an object of fields of HiFiNetConfig, not {value!r}")
     return tuple(sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in value.items()))
-
-
-def _checked(value: Any, hint: Any, where: str) -> Any:
-    """Return a plain value if it is of the field's type; whole numbers pass for floats."""
-    if typing.get_origin(hint) is tuple:
-        if isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value):
-            return tuple(value)
-        raise ValueError(f"{where} is a list of numbers, not {value!r}")
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is None and types.NoneType in kinds:
-        return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if (float in kinds and number) or any(type(value) is kind for kind in kinds):
-        return value
-    names = " or ".join("null" if kind is types.NoneType else kind.__name__ for kind in kinds)
-    raise ValueError(f"{where} must be {names}, not {value!r}")

@@ -1,0 +1,1 @@
+"""A data set of people out of a collection of pictures: stages, the build, and what is done with it."""
