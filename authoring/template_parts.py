@@ -65,7 +65,7 @@ class Portrait:
 
     def network(self, pos: tuple[int, int] = (360, 0), checkpoint: str = TINY) -> int:
         """Add Load HiFi-Net."""
-        return self.g.add("HiFiPortraitLoadHiFiNet", pos, (280, 60), checkpoint=checkpoint)
+        return self.g.add("HiFiPortraitLoadHiFiNet", pos, (280, 90), checkpoint=checkpoint)
 
     def identity(self, faces: int, network: int, pos: tuple[int, int] = (360, 120)) -> int:
         """Add Refine Faces."""

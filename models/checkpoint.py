@@ -138,7 +138,9 @@ def read_metadata(path: str | Path) -> CheckpointInfo:
     CheckpointError
         The file is missing, damaged, a pickle, not ours, or of a newer format.
     """
-    return _info(Path(path), _upgraded(Path(path), weights=False)[0], _texts(Path(path)))
+    path = Path(path)
+    texts, _, version = _upgraded(path, weights=False)
+    return _info(path, texts, version)
 
 
 def load(
@@ -149,8 +151,8 @@ def load(
 ) -> HiFiPortrait:
     """Load the networks of a checkpoint.
 
-    Weights stay mapped to the file until they are used or moved, as long as neither ``dtype`` nor ``device``
-    asks for a copy.
+    Every weight is read once, to see that it is a number. They stay mapped to the file, as long as neither
+    ``dtype`` nor ``device`` asks for a copy: memory that the system can take back at any time.
 
     Parameters
     ----------
@@ -166,13 +168,13 @@ def load(
         not a number, or too large for half precision.
     """
     path = Path(path)
-    metadata, state = _upgraded(path, weights=True)
-    info = _info(path, metadata, metadata)
+    texts, state, version = _upgraded(path, weights=True)
+    info = _info(path, texts, version)
     module = HiFiPortrait(info.config, operations, device="meta")
     assign(module, state, path.name)
     _check_numbers(state, path.name)
     module.licences = info.licences
-    module.checkpoint_id = _id(path, metadata)
+    module.checkpoint_id = info.id
     if dtype is not None or device is not None:
         module = module.to(device=device, dtype=dtype)
     return module.train(False)
@@ -210,7 +212,9 @@ def _check_numbers(state: Mapping[str, Tensor], name: str) -> None:
     """Refuse weights that are NaN or beyond half precision: what they compute is black, without a word."""
     for key, value in state.items():
         if value.numel():
-            low, high = (float(bound) for bound in value.aminmax())
+            # torch finds no extremes among the types of one byte; half precision holds all their numbers.
+            numbers = value.half() if value.element_size() == 1 else value
+            low, high = (float(bound) for bound in numbers.aminmax())
             if not -LARGEST_WEIGHT <= low <= high <= LARGEST_WEIGHT:  # NaN neither
                 raise CheckpointError(
                     f"{text.name(name)}: {text.name(key)} holds numbers from {low:g} to {high:g}. "
@@ -245,24 +249,27 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(f"{shown}: damaged or not a safetensors file ({error}). Get the file again.")
 
 
-def _texts(path: Path) -> Mapping[str, str]:
+def _read(path: Path, weights: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return metadata and, when they are wanted, weights as they are in the file."""
     shown = text.name(path.name)
     if not path.is_file():
         raise CheckpointError(f"{shown}: there is no such file (looked for {text.printable(path, 160)})")
     try:
-        texts = read_header(path).metadata
+        header, state = read_tensors(path) if weights else (read_header(path), {})
     except BadTensorFileError as error:
         raise _damaged(path, error) from None
+    texts = dict(header.metadata)
     if texts.get("format") != FORMAT:
         raise CheckpointError(
             f"{shown}: not a HiFi-Portrait checkpoint. Choose one made by this project; "
             "InstantID's published files are converted by Load HiFi-Net itself"
         )
-    return texts
+    return texts, state
 
 
-def _upgraded(path: Path, weights: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
-    texts = dict(_texts(path))
+def _upgraded(path: Path, weights: bool) -> tuple[dict[str, str], dict[str, Tensor], int]:
+    """Return metadata and weights in today's format, and the version that the file has."""
+    texts, state = _read(path, weights)
     shown = text.name(path.name)
     written_as = texts.get("format_version", "")
     if not re.fullmatch(r"[0-9]{1,6}", written_as):
@@ -275,30 +282,25 @@ def _upgraded(path: Path, weights: bool) -> tuple[dict[str, str], dict[str, Tens
             f"{shown}: made with a newer format ({version}; this version reads up to {VERSION}). "
             "Update the pack."
         )
-    state: dict[str, Tensor] = {}
-    if weights:
-        try:
-            state = read_tensors(path)[1]
-        except BadTensorFileError as error:
-            raise _damaged(path, error) from None
     for step in range(version, VERSION):
         if step not in UPGRADES:
             raise CheckpointError(f"{shown}: format version {step} is no longer read. Get a newer file.")
         texts, state = UPGRADES[step](dict(texts), state)
-    return texts, state
+    return texts, state, version
 
 
-def _info(path: Path, upgraded: Mapping[str, str], original: Mapping[str, str]) -> CheckpointInfo:
+def _info(path: Path, texts: Mapping[str, str], version: int) -> CheckpointInfo:
     shown = text.name(path.name)
     try:
-        config = HiFiNetConfig.from_json(upgraded.get("config", ""))
-        provenance = parse_json(upgraded.get("provenance", "{}"), _LONGEST_PROVENANCE, deepest=8)
+        config = HiFiNetConfig.from_json(texts.get("config", ""))
+        provenance = parse_json(texts.get("provenance", "{}"), _LONGEST_PROVENANCE, deepest=8)
     except ValueError as error:
         raise CheckpointError(f"{shown}: {error}. Get the file again.") from None
     if not isinstance(provenance, dict):
         raise CheckpointError(f"{shown}: its provenance is not a JSON object. Get the file again.")
-    title = text.name(upgraded.get("title", path.stem))
-    made, version = _id(path, upgraded), int(original["format_version"])
+    title = text.name(texts.get("title", path.stem))
+    # Identities and messages carry it.
+    made = text.name(texts.get("id", path.stem))
     try:
         licences = _licences(provenance, made, title)
     except ValueError as error:
@@ -311,8 +313,3 @@ def _licences(provenance: Mapping[str, object], made: str, title: str) -> tuple[
         return from_json(json.dumps(provenance["licences"]), title)
     licence = provenance.get("licence", _LICENCES.get(made))
     return (FileLicence.of(title, licence if isinstance(licence, str) else None),)
-
-
-def _id(path: Path, texts: Mapping[str, str]) -> str:
-    """Return the id in the file, which identities and messages carry."""
-    return text.name(texts.get("id", path.stem))

@@ -9,7 +9,7 @@ from ..boundary.files import inside, stamp
 from ..boundary.licences import FileLicence
 from ..boundary.text import echoed, printable
 from ..models.checkpoint import CheckpointError, read_metadata
-from ..patching.loading import HiFiNetPatcher, load_hifi_net
+from ..patching.loading import DEFAULT_DTYPE, HiFiNetPatcher, load_hifi_net
 from . import paths
 
 SHIPPED = "tiny (shipped)"
@@ -46,9 +46,17 @@ def fingerprint(name: str) -> str:
     return repr([stamp(file) for file in files if file.exists()])
 
 
-def load(name: str) -> HiFiNetPatcher:
-    """Return the checkpoint of that name; InstantID's files are converted when they are first used."""
-    return load_hifi_net(_converted() if name == WARM_START else _path(name), name)
+def load(name: str, weight_dtype: str = DEFAULT_DTYPE) -> HiFiNetPatcher:
+    """Return the checkpoint of that name; InstantID's files are converted when they are first used.
+
+    Parameters
+    ----------
+    name
+        One of `names`.
+    weight_dtype
+        One of `WEIGHT_DTYPES`.
+    """
+    return load_hifi_net(_converted() if name == WARM_START else _path(name), name, weight_dtype)
 
 
 def licences(name: str) -> tuple[FileLicence, ...]:

@@ -11,14 +11,52 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 OLDEST_DOWNSCALE = 8
 """Pixels per latent pixel of every picture model on hosts whose latent formats do not tell."""
+
+
+def managed(
+    network: torch.nn.Module,
+    load_device: torch.device,
+    offload_device: torch.device,
+    reload: tuple[Any, ...] | None = None,
+    dynamic: bool = True,
+) -> ModelPatcher:
+    """Return a network in the host's care, in the kind of patcher that the host uses for its own models.
+
+    Where the host streams weights to the device (dynamic VRAM), one model of the plain kind would be held
+    there whole and push the others out. Which kind it is, ``main.py`` decides at its start; older hosts have
+    only the plain one.
+
+    Parameters
+    ----------
+    network
+        Its layers cast their weights (``comfy.ops``).
+    load_device, offload_device
+        Where the host puts it to compute, and to rest.
+    reload
+        Function and arguments (and which of its results, if several) that give the patcher anew from its
+        file, for hosts that copy models to other devices or out of dynamic VRAM; the function takes
+        ``disable_dynamic``. None: the host leaves it where it is.
+    dynamic
+        False: the plain kind on every host.
+    """
+    import comfy.model_patcher
+
+    plain: type[ModelPatcher] = comfy.model_patcher.ModelPatcher
+    kind = getattr(comfy.model_patcher, "CoreModelPatcher", plain) if dynamic else plain
+    made: ModelPatcher = kind(network, load_device=load_device, offload_device=offload_device)
+    made.cached_patcher_init = reload  # older hosts never ask for it
+    return made
 
 
 def prediction_type(model_sampling: Any) -> str:

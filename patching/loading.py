@@ -8,14 +8,27 @@ from typing import TYPE_CHECKING
 
 import comfy.model_management
 import comfy.ops
-from comfy.model_patcher import ModelPatcher
+import torch
+from torch import nn
 
+from ..boundary import text
 from ..models import checkpoint
-from ..models.checkpoint import CheckpointInfo
+from .host import managed
 
 if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
     from ..models.config import HiFiNetConfig
     from ..models.portrait import HiFiPortrait
+
+DEFAULT_DTYPE = "default"
+WEIGHT_DTYPES: dict[str, torch.dtype | None] = {
+    DEFAULT_DTYPE: None,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+}
+"""What weights can be kept as, by the names that the host's own loaders use; None: the host decides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +37,13 @@ class HiFiNetPatcher:
 
     patcher: ModelPatcher
     """Around the `HiFiPortrait` module."""
-    config: HiFiNetConfig
-    metadata: CheckpointInfo
     name: str
     """For messages."""
+
+    @property
+    def config(self) -> HiFiNetConfig:
+        """Sizes of the networks."""
+        return self.network.config
 
     @property
     def checkpoint_id(self) -> str:
@@ -46,24 +62,67 @@ class HiFiNetPatcher:
         return self.network
 
 
-def load_hifi_net(path: str | Path, name: str | None = None) -> HiFiNetPatcher:
-    """Return a checkpoint as one of the host's models; its weights stay in the file until they are needed.
+def load_hifi_net(
+    path: str | Path, name: str | None = None, weight_dtype: str = DEFAULT_DTYPE
+) -> HiFiNetPatcher:
+    """Return a checkpoint as one of the host's models.
+
+    The file is read once, to see that its weights are numbers. Weights that the host keeps in the file's own
+    type stay mapped to it, others are copied to main memory.
+
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    name
+        For messages; None: the file's.
+    weight_dtype
+        One of `WEIGHT_DTYPES`: what the weights are kept as. They are computed with in the MODEL's type.
 
     Raises
     ------
     CheckpointError
-        The file is no HiFi-Net checkpoint, or damaged; one line says how.
+        The file is no HiFi-Net checkpoint, or damaged, or its weights lie beyond ``weight_dtype``; one line
+        says how.
     """
     path = Path(path)
+    return HiFiNetPatcher(_load(path, weight_dtype), name or path.stem)
+
+
+def _load(path: Path, weight_dtype: str, disable_dynamic: bool = False) -> ModelPatcher:
+    """Return the patcher; the host calls this too, when it wants the same weights once more."""
     device = comfy.model_management.get_torch_device()
-    dtype = comfy.model_management.unet_dtype(device=device)
     # Casting layers, because the base may compute in another type, and because the host may keep part of the
     # weights in main memory.
-    network = checkpoint.load(path, comfy.ops.manual_cast, dtype).train(False)
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    patcher = ModelPatcher(
-        network, load_device=device, offload_device=comfy.model_management.unet_offload_device()
+    network = checkpoint.load(path, comfy.ops.manual_cast)
+    wanted = WEIGHT_DTYPES[weight_dtype]
+    _keep_as(network, wanted or comfy.model_management.unet_dtype(device=device), path.name, device)
+    return managed(
+        network,
+        device,
+        comfy.model_management.unet_offload_device(),
+        reload=(_load, (path, weight_dtype)),
+        dynamic=not disable_dynamic,
     )
-    info = checkpoint.read_metadata(path)
-    return HiFiNetPatcher(patcher, info.config, info, name or path.stem)
+
+
+def _keep_as(network: nn.Module, dtype: torch.dtype, name: str, device: torch.device) -> None:
+    """Give all weights the type ``dtype``, one after the other.
+
+    Of one byte are only matrices and kernels, which the host's layers cast. Norms, biases and free parameters
+    keep the host's usual type: they are small, and not everything that reads them casts.
+    """
+    other = dtype if dtype.itemsize > 1 else comfy.model_management.unet_dtype(device=device)
+    largest = torch.finfo(dtype).max
+    for module in network.modules():
+        casts = hasattr(module, "comfy_cast_weights")
+        for key, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            kept = dtype if casts and key == "weight" and parameter.ndim > 1 else other
+            if kept.itemsize == 1 and float(parameter.detach().float().abs().amax()) > largest:
+                raise checkpoint.CheckpointError(
+                    f"{text.name(name)}: it has weights beyond {largest:g}, which one byte cannot hold; "
+                    "choose another weight_dtype"
+                )
+            module._parameters[key] = nn.Parameter(parameter.detach().to(kept), requires_grad=False)

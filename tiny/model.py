@@ -16,6 +16,7 @@ import comfy.supported_models
 import torch
 
 from ..boundary.text import name, reason
+from ..patching.host import managed
 from .base_file import BASE_FILE, base_config, read_base
 from .codec import TinyCodec
 from .config import TinyBaseConfig
@@ -41,7 +42,7 @@ def build_base(config: TinyBaseConfig, codec: TinyCodec | None = None) -> comfy.
 
 
 def load_tiny_portrait_model(
-    path: Path | str = BASE_FILE,
+    path: Path | str = BASE_FILE, disable_dynamic: bool = False
 ) -> tuple[comfy.model_patcher.ModelPatcher, TinyWords, TinyVAE]:
     """Load the tiny base model.
 
@@ -49,6 +50,8 @@ def load_tiny_portrait_model(
     ----------
     path : Path or str
         A file of format `FORMAT`.
+    disable_dynamic : bool
+        Keep the base out of the host's dynamic VRAM; the host asks for it when it makes copies.
 
     Returns
     -------
@@ -72,9 +75,11 @@ def load_tiny_portrait_model(
     except RuntimeError as error:
         shown = name(Path(path).name)
         raise ValueError(f"{shown} does not fit its own configuration ({reason(error)})") from None
-    patcher = comfy.model_patcher.ModelPatcher(
+    patcher = managed(
         model,
-        load_device=comfy.model_management.get_torch_device(),
-        offload_device=comfy.model_management.unet_offload_device(),
+        comfy.model_management.get_torch_device(),
+        comfy.model_management.unet_offload_device(),
+        reload=(load_tiny_portrait_model, (path,), 0),
+        dynamic=not disable_dynamic,
     )
     return patcher, TinyWords(words), TinyVAE(codec)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import comfy.latent_formats
 import comfy.model_management
-import comfy.model_patcher
 import torch
 from torch import Tensor
 
+from ..patching.host import managed
 from .codec import PATCH, TinyCodec
 
 
@@ -37,10 +37,8 @@ class TinyVAE:
     def __init__(self, codec: TinyCodec) -> None:
         self.first_stage_model = codec.train(False).requires_grad_(False)
         self.latent_channels = codec.channels
-        self.patcher = comfy.model_patcher.ModelPatcher(
-            codec,
-            load_device=comfy.model_management.vae_device(),
-            offload_device=comfy.model_management.vae_offload_device(),
+        self.patcher = managed(
+            codec, comfy.model_management.vae_device(), comfy.model_management.vae_offload_device()
         )
         self.output_device = comfy.model_management.intermediate_device()
 

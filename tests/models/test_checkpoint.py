@@ -373,3 +373,20 @@ def test_a_name_that_is_not_utf8_is_named_readably(tmp_path):
     path = tmp_path / os.fsdecode(b"Fran\xe7ois.safetensors")
     with pytest.raises(CheckpointError, match=r"Fran\\xe7ois\.safetensors: there is no such file"):
         read_metadata(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_weights_of_one_byte_are_read_and_checked(small, tmp_path, dtype):
+    path = tmp_path / "byte.safetensors"
+    save(path, small, SMALL, dtype=dtype)
+    assert {p.dtype for p in load(path).parameters()} == {dtype}
+    full = load(path, dtype=torch.float32)
+    wanted = small.hifi_net.conv_in.weight
+    assert (full.hifi_net.conv_in.weight - wanted).abs().max() < 0.13 * wanted.abs().max()
+
+    state = {key: value.clone() for key, value in small.state_dict().items()}
+    state["hifi_net.conv_in.weight"][0, 0, 0, 0] = float("nan")
+    save(path, state, SMALL, dtype=dtype)
+    with pytest.raises(CheckpointError, match="numbers from nan to nan") as error:
+        load(path)
+    assert "hifi_net.conv_in.weight" in one_line(error, path)

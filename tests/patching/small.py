@@ -130,14 +130,13 @@ def make_hifi_net(config: HiFiNetConfig, seed: int):
     """Return a random HiFi-Net of any size, in the host's care, without a file."""
     import comfy.model_patcher
     import comfy.ops
-    from hifi_portrait.models.checkpoint import CheckpointInfo
     from hifi_portrait.patching.loading import HiFiNetPatcher
 
     network = build(config, comfy.ops.manual_cast).eval().requires_grad_(False)
     randomise(network, seed)
     cpu = torch.device("cpu")
     patcher = comfy.model_patcher.ModelPatcher(network, load_device=cpu, offload_device=cpu)
-    return HiFiNetPatcher(patcher, config, CheckpointInfo(config, {}, "random", 1, "unsaved"), "random")
+    return HiFiNetPatcher(patcher, "random")
 
 
 def make_identity(network: HiFiPortrait, seed: int, faces: int = 2, **changes) -> Identity:
