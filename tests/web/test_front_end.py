@@ -218,9 +218,10 @@ def test_artists_path(renderer, person_host, browser, artifacts):
         assert errors == []
 
 
-def test_saved_workflow_has_the_values_of_a_node_without_the_widget(person_host, browser):
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_saved_workflow_has_the_values_of_a_node_without_the_widget(renderer, person_host, browser):
     """Files saved with the face and without it are the same, so neither shifts the other's values."""
-    with open_frontend(person_host) as page:
+    with open_frontend(person_host, renderer) as page:
         load_workflow(page, shipped(FIRST_PORTRAIT))
         page.wait_for_selector(STAGE)
         saved = page.evaluate("() => app.graph.serialize()")
@@ -229,9 +230,10 @@ def test_saved_workflow_has_the_values_of_a_node_without_the_widget(person_host,
         assert mine["widgets_values"] == original["widgets_values"]
 
 
-def test_every_node_can_be_added(person_host, browser, artifacts):
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_every_node_can_be_added(renderer, person_host, browser, artifacts):
     mine = [name for name in person_host.object_info() if name.startswith("HiFiPortrait")]
-    with open_frontend(person_host) as page:
+    with open_frontend(person_host, renderer) as page:
         made = page.evaluate(
             """(kinds) => {
               app.graph.clear()
@@ -246,5 +248,5 @@ def test_every_node_can_be_added(person_host, browser, artifacts):
             mine,
         )
         show_all(page)
-        page.screenshot(path=artifacts / "all-nodes.png")
+        page.screenshot(path=artifacts / f"all-nodes-{renderer}.png")
         assert made == []

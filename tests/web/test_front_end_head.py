@@ -120,6 +120,15 @@ def test_the_person_appears_moves_and_stays(renderer, person_host, browser, arti
             styles.append(page.evaluate("() => document.querySelector('.hifi-face').face.style"))
         assert styles == ["both", "lines", "clay", "photo"]
 
+        # The person's own face stands beside the target until it is sent away, by the first click.
+        compare = page.locator("[data-action=compare]")
+        pressed = []
+        for _ in range(3):
+            pressed.append(compare.get_attribute("aria-pressed"))
+            compare.dispatch_event("click")
+        assert pressed == ["true", "false", "true"]
+        compare.dispatch_event("click")
+
         # Mesh and person came from the host, the person through its view route and as one file. (The front
         # end itself asks elsewhere for names of nodes, which its pages' policy forbids here.)
         files = {url for url in asked if ".safetensors" in url}
@@ -137,10 +146,10 @@ def test_the_person_appears_moves_and_stays(renderer, person_host, browser, arti
         assert errors == []
 
 
-@pytest.mark.parametrize("webgl", [True, False])
-def test_with_and_without_webgl(webgl, person_host, browser, artifacts):
+@pytest.mark.parametrize(("webgl", "renderer"), [(True, "nodes2"), (False, "canvas"), (False, "nodes2")])
+def test_with_and_without_webgl(webgl, renderer, person_host, browser, artifacts):
     host = person_host
-    with open_frontend(host) as page:
+    with open_frontend(host, renderer) as page:
         choose_webgl(page, webgl)
         page.reload()
         wait_until_ready(page)
@@ -152,14 +161,15 @@ def test_with_and_without_webgl(webgl, person_host, browser, artifacts):
         page.wait_for_function(SHOWN, timeout=60000)
         page.wait_for_timeout(500)
         person = picture(page)
-        page.screenshot(path=artifacts / f"person-{'webgl' if webgl else 'no-webgl'}.png")
+        page.screenshot(path=artifacts / f"person-{'webgl' if webgl else 'no-webgl'}-{renderer}.png")
         assert drawn_by(page) == ("HeadGl" if webgl else "HeadRaster")
         set_style(page, "clay")
         assert difference(person, picture(page)) > 3
 
 
-def test_a_head_that_the_host_has_no_more_falls_back_to_clay(person_host, browser):
-    with open_frontend(person_host) as page:
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_a_head_that_the_host_has_no_more_falls_back_to_clay(renderer, person_host, browser):
+    with open_frontend(person_host, renderer) as page:
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         graph = workflow()

@@ -169,3 +169,25 @@ def test_damaged_files_and_other_meshes_are_refused_with_words(page):
     assert "cut short" in said[0]
     assert "cut short" in said[1]
     assert "another mesh" in said[2]
+
+
+def test_a_head_that_was_missing_is_fetched_when_it_is_there(page):
+    """After the host's restart its temporary files are gone until the next run writes the same ones."""
+    shown = page.evaluate(
+        """async (file) => {
+          const { HeadLoader } = await import('/web/src/head_loader.js')
+          const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0))
+          const there = URL.createObjectURL(new Blob([bytes]))
+          const shown = []
+          let place = '/web/nothing.safetensors'
+          const loader = new HeadLoader(() => place, (head) => shown.push(!!head))
+          const wanted = { filename: 'head.safetensors', subfolder: '', type: 'temp' }
+          await loader.show(wanted)
+          place = there
+          await loader.show(wanted)
+          await loader.show(wanted)
+          return shown
+        }""",
+        base64.b64encode(widget_file(person())).decode(),
+    )
+    assert shown == [False, True]

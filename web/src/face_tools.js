@@ -35,7 +35,7 @@ export function toolbar(face) {
     face.draw()
   })
   const compare = button('compare', () => {
-    face.memory.compare = !face.memory.compare
+    face.memory.compare = !face.comparing
     face.draw()
   })
   button('mirror', () => face.set(mirrored(face.controls.values())))

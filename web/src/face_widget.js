@@ -83,7 +83,8 @@ export class FaceWidget {
     this.groupTabs = groupTabs(this)
     this.element.append(this.stage, this.shelf.element, this.groupTabs)
     this.gestures = new FaceGestures(this)
-    this.observer = new ResizeObserver(() => this.draw())
+    // Also when it comes into view, perhaps in other colours than it was made in.
+    this.observer = new ResizeObserver(() => this.refresh())
     this.observer.observe(this.stage)
   }
 
@@ -170,7 +171,7 @@ export class FaceWidget {
     const picture = this.controls.canvas()
     const { style } = this
     const canCompare = Boolean(this.memory.shape)
-    const compare = canCompare && (this.memory.compare ?? true)
+    const compare = canCompare && this.comparing
     this.compareButton.toggleAttribute('hidden', !canCompare)
     this.compareButton.setAttribute('aria-pressed', String(compare))
     const area = { x: 0, y: 0, width, height }
@@ -226,6 +227,11 @@ export class FaceWidget {
     return this.memory.style ?? (this.head ? 'photo' : 'clay')
   }
 
+  /** Whether reference and target are wanted side by side. */
+  get comparing() {
+    return this.memory.compare ?? true
+  }
+
   /** @param {import('./head_view.js').HeadView | null} head the person to show */
   setHead(head) {
     this.head = head
@@ -245,9 +251,14 @@ export class FaceWidget {
     this.status.textContent = message
   }
 
-  /** Called by the node now and then: the theme may have changed. */
+  /** The page's colours may have changed. */
+  recolour() {
+    if (this.element.isConnected && JSON.stringify(readTheme(this.element)) !== JSON.stringify(this.theme)) this.refresh()
+  }
+
+  /** Draw all anew: what is kept, or the colours, may have changed. */
   refresh() {
-    this.theme = readTheme(this.element)
+    if (this.element.isConnected) this.theme = readTheme(this.element)
     this.shelf.refresh(this.theme)
     this.draw()
   }

@@ -30,6 +30,9 @@ export class HeadLoader {
     } catch (error) {
       console.warn('HiFi-Portrait: the head cannot be shown.', error)
     }
-    if (wanted === this.wanted) this.loaded(head)
+    if (wanted !== this.wanted) return
+    // What could not be had is asked for again: a run after the host's restart writes the same file anew.
+    if (file && !head) this.wanted = ''
+    this.loaded(head)
   }
 }
