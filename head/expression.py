@@ -36,7 +36,8 @@ class Blink(NamedTuple):
 
 
 @lru_cache(maxsize=2)
-def _blinks(model: HeadModel) -> tuple[Blink, ...]:
+def blinks_of(model: HeadModel) -> tuple[Blink, ...]:
+    """Return how the right eye blinks and how the left; see `Blink`."""
     result = []
     region = model.geometry_region
     for name, ball in (("eyeBlinkRight", "right_eye"), ("eyeBlinkLeft", "left_eye")):
@@ -81,11 +82,25 @@ def expressed(model: HeadModel, neutral: np.ndarray, expression: np.ndarray) -> 
         (G, 3) float32, interocular distances.
     """
     result = np.array(model.expressed(expression), np.float32)
-    for blink in _blinks(model):
+    for blink in blinks_of(model):
         amount = float(np.asarray(expression)[blink.row])
-        if not amount:
-            continue
-        gap, usual = (points[blink.lower] - points[blink.upper] for points in (neutral, model.mean))
-        lacks = np.clip(gap - usual, -_FARTHEST, _FARTHEST)
-        result[blink.moved] += amount * (blink.follow @ lacks).astype(np.float32)
+        if amount:
+            result[blink.moved] += amount * blink_of(model, neutral, blink)
     return result
+
+
+def blink_of(model: HeadModel, neutral: np.ndarray, blink: Blink) -> np.ndarray:
+    """(N, 3) float32 what a person's blink at 1 adds to the template's, at the places that it moves.
+
+    Parameters
+    ----------
+    model : HeadModel
+        The template.
+    neutral : np.ndarray
+        (G, 3) the person's neutral head, head frame.
+    blink : Blink
+        One of `blinks_of`.
+    """
+    gap, usual = (points[blink.lower] - points[blink.upper] for points in (neutral, model.mean))
+    lacks = np.clip(gap - usual, -_FARTHEST, _FARTHEST)
+    return np.asarray(blink.follow @ lacks, np.float32)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from ..boundary.licences import FileLicence
+from .lids import ClosedLid, closed_lids
 from .light import TERMS
+from .model import HeadModel
 
 TEXTURE_SIZES = (256, 512, 1024, 2048)
 
@@ -88,6 +91,11 @@ class Head:
             np.isfinite(s) and 0 <= s <= 1 for s in self.shares
         ):
             raise ValueError("head: shares must be one number in 0..1 for each source")
+
+    @cached_property
+    def closed_lids(self) -> tuple[ClosedLid, ...]:
+        """What the texture shows where lids are closed, of the right eye and of the left."""
+        return closed_lids(self.texture, HeadModel.load())
 
 
 @dataclass(frozen=True, eq=False)

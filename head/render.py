@@ -12,7 +12,8 @@ from ..landmarks.camera import project, rotation
 from ..landmarks.generate import placement
 from ..landmarks.landmarks import FaceLandmarks3D
 from ..landmarks.model import FaceModel
-from .expression import expressed
+from .expression import blinks_of, expressed
+from .lids import SURE, ClosedLid, mixed
 from .light import basis, unit
 from .model import HeadModel
 from .raster import interpolate, triangle_ids
@@ -27,6 +28,8 @@ _GRAZING = (0.05, 0.45)
 """Cosines between which confidence rises: foreshortened texels show little."""
 _CLOSED, _OPENING = 0.3, (0.03, 0.14)
 """Brightness inside of closed lips, and how far they part (interocular distances) where it rises to 1."""
+_SHUTTING = (0.5, 0.95)
+"""Blink coefficients between which an eyeball goes dark behind its lids."""
 _COARSE = 2
 """Normals and what hangs on them are computed at one of so many pixels."""
 
@@ -63,10 +66,11 @@ def render_head(
         landmarks = landmarks.resized(width or landmarks.width, height or landmarks.height)
     positions, scales = placement(landmarks, FaceModel.load())
     texture = _texture(head, device)
-    views = [
-        _render_one(head, texture, landmarks, row, positions[row], float(scales[row]), light)
-        for row in range(len(landmarks))
-    ]
+    lids = head.closed_lids if _blinking(landmarks.expression) else ()
+    views = []
+    for row, expression in enumerate(landmarks.expression):
+        shown = _blinked(texture, lids, expression)
+        views.append(_render_one(head, shown, landmarks, row, positions[row], float(scales[row]), light))
     return HeadRender(*(torch.stack(parts) for parts in zip(*views, strict=True)))
 
 
@@ -74,6 +78,28 @@ def _texture(head: Head, device: torch.device | str) -> torch.Tensor:
     """(1, 5, S, S) float32 in 0..1: colour, opacity, confidence."""
     layers = np.dstack([head.texture, head.opacity, head.confidence])
     return torch.from_numpy(layers).to(device).permute(2, 0, 1)[None].float() / 255
+
+
+def _blinking(expression: np.ndarray) -> bool:
+    """Whether any of (B, 52) coefficients closes a lid so far that it looks different."""
+    return any(mixed(float(expression[:, blink.row].max())) > 0 for blink in blinks_of(HeadModel.load()))
+
+
+def _blinked(texture: torch.Tensor, lids: tuple[ClosedLid, ...], expression: np.ndarray) -> torch.Tensor:
+    """Return the texture with lids closed as far as (52,) coefficients close them."""
+    result = texture
+    for lid in lids:
+        amount = mixed(float(expression[lid.row]))
+        if not amount:
+            continue
+        if result is texture:
+            result = texture.clone()
+        count = len(lid.share)
+        part = result[0, :, lid.top : lid.top + count, lid.left : lid.left + count]
+        share = torch.from_numpy(lid.share * amount).to(texture.device)
+        part[:3] += share * (torch.from_numpy(lid.colour).to(texture.device).permute(2, 0, 1) - part[:3])
+        part[4] *= 1 - (1 - SURE) * share
+    return result
 
 
 def _render_one(
@@ -112,7 +138,7 @@ def _render_one(
     size = ids.shape[1], ids.shape[0]
     normal = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
     on = _on_device(covered, normal, maps[..., 2], device)
-    shade = torch.from_numpy(_in_mouth(model, geometry)[ids]).to(device)
+    shade = torch.from_numpy(_shade(model, geometry, landmarks.expression[row])[ids]).to(device)
     picture = sampled[:3].permute(1, 2, 0) * (on["covered"] * shade)[..., None]
     if light is not None:
         gain = _gain(coarse, matrix, head.light, light)
@@ -161,10 +187,14 @@ def _relit(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
     return linear_rgb_to_rgb(linear.clamp(0, 1)).permute(1, 2, 0)
 
 
-def _in_mouth(model: HeadModel, geometry: np.ndarray) -> np.ndarray:
-    """(T + 1,) float32 brightness of triangles: lips that hardly part let no light in; last: none."""
+def _shade(model: HeadModel, geometry: np.ndarray, expression: np.ndarray) -> np.ndarray:
+    """(T + 1,) float32 brightness of triangles: dark behind lips and lids that hardly part; last: none."""
     points = model.landmarks(geometry)
     gap = float(np.linalg.norm(points[62] - points[66]))
+    shade = np.ones(len(model.triangles) + 1, np.float32)
     inside = model.in_region(*INNER)[model.triangles].all(1)
-    light = _CLOSED + (1 - _CLOSED) * smoothstep(*_OPENING, np.array(gap))
-    return np.append(np.where(inside, light, 1.0), 1.0).astype(np.float32)
+    shade[:-1][inside] = _CLOSED + (1 - _CLOSED) * smoothstep(*_OPENING, np.array(gap))
+    for blink, ball in zip(blinks_of(model), ("right_eye", "left_eye"), strict=True):
+        behind = model.in_region(ball)[model.triangles].all(1)
+        shade[:-1][behind] = 1 - (1 - _CLOSED) * smoothstep(*_SHUTTING, expression[blink.row])
+    return shade

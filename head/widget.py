@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Protocol
 
 import cv2
 import numpy as np
 from safetensors.numpy import save
 
-FORMAT = "hifi-portrait-widget-head/1"
+from .expression import blink_of, blinks_of
+from .lids import MIXED, closed_lids
+from .model import HeadModel
+
+FORMAT = "hifi-portrait-widget-head/2"
 SIZE = 512
 """Side of the texture, px: the widget is about 400 px wide."""
 _QUALITY = 88
@@ -43,17 +48,54 @@ def widget_file(head: Textured, size: int = SIZE) -> bytes:
     Returns
     -------
     bytes
-        A safetensors file: ``geometry`` (G, 3) int16 with the metadata's ``scale``, and ``texture``, a JPEG
-        with the colours above and the opacity as grey below. About 150 kB.
+        A safetensors file: ``geometry`` (G, 3) int16 with the metadata's ``scale``; ``texture``, a JPEG with
+        the colours above, the opacity as grey below, and below that the colours' rows from ``lids_top`` on
+        with both lids closed; and what the blinks named in ``blinks`` add to the mesh's own:
+        ``blink_start``, ``blink_place`` and ``blink_delta`` (int16 with ``blink_scale``), as the mesh's file
+        has its expressions. ``lids_mixed``: coefficients between which closed lids
+        are mixed in. About 150 kB.
     """
-    scale = float(np.abs(head.geometry).max() / 32767) or 1.0
+    model = HeadModel.load()
+    lids, top = _with_closed_lids(head.texture, model, size)
     colour, opacity = (
         cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA) for part in (head.texture, head.opacity)
     )
-    both = np.concatenate([colour[..., ::-1], np.repeat(opacity[..., None], 3, 2)])
-    done, jpeg = cv2.imencode(".jpg", both, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    parts = [colour[..., ::-1], np.repeat(opacity[..., None], 3, 2), lids[..., ::-1]]
+    done, jpeg = cv2.imencode(".jpg", np.concatenate(parts), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise ValueError("the head's texture cannot be written as JPEG; reinstall opencv-python")
-    geometry = np.round(head.geometry / scale).astype(np.int16)
-    tensors: dict[str, np.ndarray] = {"geometry": geometry, "texture": np.asarray(jpeg).ravel()}
-    return save(tensors, {"format": FORMAT, "scale": repr(scale)})
+    tensors: dict[str, np.ndarray] = {"texture": np.asarray(jpeg).ravel()}
+    tensors["geometry"], scale = _sixteen_bit(head.geometry)
+    metadata = {"format": FORMAT, "scale": repr(scale), "lids_top": str(top), "lids_mixed": json.dumps(MIXED)}
+    if len(head.geometry) == len(model.mean):
+        # Another mesh's head is told by the widget.
+        blinks = blinks_of(model)
+        moved = [blink.moved for blink in blinks]
+        tensors["blink_start"] = np.r_[0, np.cumsum([len(places) for places in moved])].astype(np.int32)
+        tensors["blink_place"] = np.concatenate(moved).astype(np.uint16)
+        added = np.concatenate([blink_of(model, head.geometry, blink) for blink in blinks])
+        tensors["blink_delta"], blink_scale = _sixteen_bit(added)
+        metadata["blink_scale"] = repr(blink_scale)
+        metadata["blinks"] = json.dumps([model.expression_names[blink.row] for blink in blinks])
+    return save(tensors, metadata)
+
+
+def _sixteen_bit(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Values as int16, and what one step is worth."""
+    scale = float(np.abs(values).max() / 32767) or 1.0
+    return np.round(values / scale).astype(np.int16), scale
+
+
+def _with_closed_lids(texture: np.ndarray, model: HeadModel, size: int) -> tuple[np.ndarray, int]:
+    """Rows of the texture at the widget's size, lids closed: (rows, size, 3) uint8, and the first."""
+    closed = texture.astype(np.float32)
+    lids = closed_lids(texture, model)
+    for lid in lids:
+        count = len(lid.share)
+        part = closed[lid.top : lid.top + count, lid.left : lid.left + count]
+        part += lid.share[..., None] * (lid.colour * 255 - part)
+    small = cv2.resize(closed, (size, size), interpolation=cv2.INTER_AREA).clip(0, 255)
+    each = len(texture) / size
+    top = int(min(lid.top for lid in lids) / each)
+    bottom = int(np.ceil(max(lid.top + len(lid.share) for lid in lids) / each))
+    return (small[top:bottom] + 0.5).astype(np.uint8), top

@@ -174,3 +174,15 @@ def test_a_black_and_white_photo_takes_the_colours_of_the_others(images, analyze
     redness = [np.median((p[..., 0] - p[..., 2])[100:170, 100:156]) for p in map(frontal, (head, alone))]
     assert redness[0] > 0.6 * redness[1]
     assert any("grey.jpg" in note for note in head.notes)
+
+
+def test_a_closed_eye_is_skin_of_low_confidence(head):
+    shown = render_head(head, landmarks(head, size=512))
+    closed = render_head(head, landmarks(head, size=512, eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
+    points = landmarks(head, size=512).points[0]
+    for rows in (range(36, 42), range(42, 48)):
+        x, y = points[list(rows), :2].mean(0).round().astype(int)
+        area = np.s_[0, y - 6 : y + 2, x - 8 : x + 9]
+        # Iris and lashes are the darkest; skin is not, and shows no white of the eye.
+        assert closed.picture[area].mean() > 1.3 * shown.picture[area].mean()
+        assert closed.confidence[area].mean() < 0.3 * shown.confidence[area].mean()

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hifi_portrait.head.model import HeadModel
+from hifi_portrait.head.expression import expressed
+from hifi_portrait.head.model import REGIONS, HeadModel
 from hifi_portrait.head.widget import widget_file
 from hifi_portrait.landmarks.camera import project, rotation
 from PIL import Image
@@ -88,6 +89,39 @@ def test_vertices_are_the_servers(page, pose):
     geometry = head.geometry + model.expressed(expression)
     expected = model.posed(geometry, rotation(*pose))[model.source]
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def blink(*sides):
+    model = HeadModel.load()
+    expression = np.zeros(52)
+    expression[[model.expression_names.index(f"eyeBlink{side}") for side in sides]] = 1.0
+    return expression
+
+
+def test_lids_close_as_the_servers_do_on_this_persons_eyes(page):
+    model, head = HeadModel.load(), person()
+    head.geometry[model.geometry_region == REGIONS.index("lids"), 1] *= 1.5
+    for expression in (blink("Left"), 0.6 * blink("Left", "Right")):
+        found, _, _ = draw(page, head, expression=expression, gl=False)
+        expected = (head.geometry + expressed(model, head.geometry, expression))[model.source]
+        np.testing.assert_allclose(found, expected, atol=2e-3)
+    assert np.abs(expected - (head.geometry + model.expressed(expression))[model.source]).max() > 0.02
+
+
+@pytest.mark.parametrize("gl", [True, False], ids=["webgl", "canvas"])
+def test_a_closed_lid_shows_skin_and_not_the_open_eye(page, gl):
+    model, head = HeadModel.load(), person()
+    head.texture[:] = 160
+    for x, y in np.round(model.uv[model.in_region("lids")] * 255).astype(int):
+        head.texture[y - 1 : y + 2, x - 1 : x + 2] = (200, 0, 0)
+    lids = {}
+    for name, expression in (("open", None), ("right", blink("Right")), ("both", blink("Left", "Right"))):
+        picture = draw(page, head, expression=expression, gl=gl)[1]
+        red = (picture[..., 0] > 150) & (picture[..., 1] < 60)
+        lids[name] = red[:, : SIZE // 2].sum(), red[:, SIZE // 2 :].sum()
+    assert min(lids["open"]) > 20
+    assert lids["right"][0] < 0.3 * lids["right"][1]
+    assert max(lids["both"]) < 0.3 * min(lids["open"])
 
 
 @pytest.mark.parametrize("gl", [True, False], ids=["webgl", "canvas"])

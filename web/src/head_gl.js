@@ -25,10 +25,21 @@ precision highp float;
 in vec2 at;
 in float facing;
 uniform sampler2D head;
+uniform vec3 lids;
+uniform vec2 shut;
 out vec4 colour;
+vec3 texel(float row) {
+  return texture(head, vec2(at.x, row / lids.z)).rgb;
+}
 void main() {
-  vec3 skin = texture(head, at * vec2(1.0, 0.5)).rgb;
-  float opacity = texture(head, at * vec2(1.0, 0.5) + vec2(0.0, 0.5)).r;
+  float row = at.y * lids.x;
+  vec3 skin = texel(row);
+  float below = row - lids.y;
+  float closed = at.x < 0.5 ? shut.x : shut.y;
+  if (closed > 0.0 && below > 0.5 && below < lids.z - 2.0 * lids.x - 0.5) {
+    skin = mix(skin, texel(2.0 * lids.x + below), closed);
+  }
+  float opacity = texel(lids.x + row).r;
   float alpha = min(1.0, opacity + smoothstep(0.15, 0.5, facing));
   if (alpha < 0.03) discard;
   colour = vec4(skin * alpha, alpha);
@@ -62,7 +73,7 @@ export class HeadGl {
     if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) ?? 'program')
     gl.useProgram(program)
     this.uniforms = Object.fromEntries(
-      ['place', 'size', 'turn'].map((name) => [name, gl.getUniformLocation(program, name)])
+      ['place', 'size', 'turn', 'lids', 'shut'].map((name) => [name, gl.getUniformLocation(program, name)])
     )
     this.buffers = {
       position: this.attribute(program, 'position', 3),
@@ -147,9 +158,10 @@ export class HeadGl {
    * @param {import('./camera.js').Placement} place px of the picture
    * @param {number} width px
    * @param {number} height px
+   * @param {[number, number]} shut how far closed lids are mixed in, right and left
    * @returns {HTMLCanvasElement} the picture, valid until the next call
    */
-  draw(person, vertices, pose, place, width, height) {
+  draw(person, vertices, pose, place, width, height, shut) {
     const { gl } = this
     const canvas = /** @type {HTMLCanvasElement} */ (gl.canvas)
     if (canvas.width !== width || canvas.height !== height) {
@@ -162,6 +174,8 @@ export class HeadGl {
     gl.bindTexture(gl.TEXTURE_2D, texture)
     gl.uniform3f(this.uniforms.place, place.cx, place.cy, place.scale)
     gl.uniform2f(this.uniforms.size, width, height)
+    gl.uniform3f(this.uniforms.lids, person.lids.side, person.lids.top, person.texture.height)
+    gl.uniform2f(this.uniforms.shut, ...shut)
     gl.uniformMatrix3fv(this.uniforms.turn, true, rotation(...pose))
     this.fill(this.buffers.normal, normals)
     this.fill(this.buffers.position, vertices)

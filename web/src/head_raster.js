@@ -21,6 +21,8 @@ export class HeadRaster {
     this.mesh = mesh
     this.lost = false
     this.canvas = document.createElement('canvas')
+    this.lids = { side: 1, top: 0, rows: 0 }
+    this.shut = [0, 0]
     this.image = new ImageData(1, 1)
     this.depth = new Float32Array(1)
     this.projected = new Float32Array(3 * mesh.source.length)
@@ -35,9 +37,10 @@ export class HeadRaster {
    * @param {import('./camera.js').Placement} place px of the picture
    * @param {number} width px
    * @param {number} height px
+   * @param {[number, number]} shut how far closed lids are mixed in, right and left
    * @returns {HTMLCanvasElement} the picture, valid until the next call
    */
-  draw(person, vertices, pose, place, width, height) {
+  draw(person, vertices, pose, place, width, height, shut) {
     if (this.image.width !== width || this.image.height !== height) {
       this.canvas.width = width
       this.canvas.height = height
@@ -46,6 +49,8 @@ export class HeadRaster {
     }
     let known = this.people.get(person)
     if (!known) this.people.set(person, (known = { texels: pixelsOf(person), normals: this.mesh.normals(person.places) }))
+    this.lids = person.lids
+    this.shut = shut
     this.image.data.fill(0)
     this.depth.fill(-1e9)
     project(vertices, place, this.projected)
@@ -118,7 +123,12 @@ export class HeadRaster {
     if (alpha < 0.03) return
     this.depth[at] = z
     const out = this.image.data
-    for (let k = 0; k < 3; k++) out[4 * at + k] = texels.data[from + k]
+    const closed = v >= this.lids.top && v < this.lids.top + this.lids.rows ? this.shut[u < side / 2 ? 0 : 1] : 0
+    const lid = 4 * ((2 * side + v - this.lids.top) * side + u)
+    for (let k = 0; k < 3; k++) {
+      const open = texels.data[from + k]
+      out[4 * at + k] = closed ? open + closed * (texels.data[lid + k] - open) : open
+    }
     out[4 * at + 3] = 255 * alpha
   }
 }

@@ -2,6 +2,7 @@
 /** The person's textured head in a rectangle of a canvas, with WebGL where there is some. */
 import { HeadGl } from './head_gl.js'
 import { headMesh } from './head_mesh.js'
+import { shutting } from './head_person.js'
 import { HeadRaster } from './head_raster.js'
 
 /** Largest side of the picture, px: with WebGL, without, and without while it moves. */
@@ -74,10 +75,11 @@ export class HeadView {
       cy: (place.cy - frame.y) * density,
       scale: place.scale * density
     }
-    this.mesh.expressed(this.person.places, expression, this.places)
+    this.mesh.expressed(this.person.places, expression, this.places, this.person.blinks)
     this.mesh.posed(this.places, pose, this.turned)
     this.mesh.vertices(this.turned, this.vertices)
-    const picture = renderer.draw(this.person, this.vertices, pose, local, width, height)
+    const shut = shutting(this.person, this.mesh.names, expression)
+    const picture = renderer.draw(this.person, this.vertices, pose, local, width, height, shut)
     ctx.imageSmoothingQuality = 'low'
     ctx.drawImage(picture, frame.x, frame.y, frame.width, frame.height)
   }
