@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from harness import ROOT
+
+from .model_files import models_of
 
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 SEED_INPUTS = ("seed", "noise_seed")
 NODES2_SCALE = 1.2
 YELLOW = {"color": "#432", "bgcolor": "#653"}
+CORE = {"cnr_id": "comfy-core", "ver": "0.3.75"}
+"""Where the host's own nodes come from: ComfyUI, from the oldest version that is supported."""
 
 
 class Graph:
@@ -68,7 +75,12 @@ class Graph:
             widgets,
             title,
             mode,
-            {"Node name for S&R": kind, **(properties or {})},
+            {
+                **origin(definition),
+                "Node name for S&R": kind,
+                **models_of(kind, {**_defaults(definition["input"]), **values}),
+                **(properties or {}),
+            },
             colours,
         )
 
@@ -158,6 +170,29 @@ class Graph:
             node["title"] = title
         self.nodes.append(node)
         return len(self.nodes)
+
+
+def origin(definition: Mapping[str, Any]) -> dict[str, str]:
+    """Return by which a shared workflow finds the pack of a node: its registry id and version.
+
+    Parameters
+    ----------
+    definition
+        The host's description of the node.
+    """
+    if not str(definition.get("python_module", "")).startswith("custom_nodes"):
+        return dict(CORE)
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    name, version = (re.search(rf'^{key} = "(.+)"$', project, re.MULTILINE) for key in ("name", "version"))
+    assert name is not None
+    assert version is not None
+    return {"cnr_id": name[1], "ver": version[1]}
+
+
+def _defaults(definition: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the values of the widgets that nobody set."""
+    specs = {**definition.get("required", {}), **definition.get("optional", {})}
+    return {name: spec[1]["default"] for name, spec in specs.items() if "default" in dict(*spec[1:2])}
 
 
 def _stable_id(name: str) -> str:

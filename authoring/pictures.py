@@ -110,7 +110,7 @@ def scenes() -> dict[str, dict[str, Any]]:
     head = {"shape": ANNA, "scale": 31}
     arrow = {"stroke": "#ffffffb0", "line": 5}
     return {
-        "workflows/first-portrait.jpg": {
+        "example_workflows/first-portrait.jpg": {
             **square,
             "tint": BLUE,
             "faces": [
@@ -118,7 +118,7 @@ def scenes() -> dict[str, dict[str, Any]]:
             ],
             "texts": _label("First portrait"),
         },
-        "workflows/sdxl-warm-start.jpg": {
+        "example_workflows/sdxl-warm-start.jpg": {
             **square,
             "tint": AMBER,
             "faces": [
@@ -126,7 +126,7 @@ def scenes() -> dict[str, dict[str, Any]]:
             ],
             "texts": _label("SDXL portrait"),
         },
-        "workflows/references-1-2-4.jpg": {
+        "example_workflows/references-1-2-4.jpg": {
             **square,
             "tint": GREEN,
             "faces": [
@@ -139,13 +139,13 @@ def scenes() -> dict[str, dict[str, Any]]:
                 *[{"text": t, "x": 140, "y": 95 + 138 * i, "fill": "#ffffffb0"} for i, t in enumerate("124")],
             ],
         },
-        "workflows/expression-sheet.jpg": {
+        "example_workflows/expression-sheet.jpg": {
             **square,
             "tint": PLUM,
             "faces": _grid(nine, 3, 150, 4, 31),
             "texts": _label("Expression sheet"),
         },
-        "workflows/pose-from-photo.jpg": {
+        "example_workflows/pose-from-photo.jpg": {
             **square,
             "tint": BLUE,
             "shapes": [{"path": "M232 210 h48 m-16 -16 l16 16 l-16 16", **arrow}],
@@ -164,7 +164,7 @@ def scenes() -> dict[str, dict[str, Any]]:
             ],
             "texts": _label("Pose from a photo"),
         },
-        "workflows/two-people-with-masks.jpg": {
+        "example_workflows/two-people-with-masks.jpg": {
             **square,
             "tint": ("#1c2026", "#101215"),
             "shapes": [
@@ -184,7 +184,7 @@ def scenes() -> dict[str, dict[str, Any]]:
             ],
             "texts": _label("Two people"),
         },
-        "workflows/video-with-one-identity.jpg": {
+        "example_workflows/video-with-one-identity.jpg": {
             **square,
             "tint": GREEN,
             "shapes": [
@@ -213,7 +213,7 @@ def scenes() -> dict[str, dict[str, Any]]:
             ],
             "texts": _label("Video, one identity"),
         },
-        "workflows/save-and-reuse-identity.jpg": {
+        "example_workflows/save-and-reuse-identity.jpg": {
             **square,
             "tint": PLUM,
             "shapes": [
@@ -233,7 +233,7 @@ def scenes() -> dict[str, dict[str, Any]]:
             "faces": [{**head, "x": 106, "y": 40, "size": 300, "values": {"smile": 0.25}}],
             "texts": _label("Keep an identity"),
         },
-        "workflows/photos-to-any-pose.jpg": {
+        "example_workflows/photos-to-any-pose.jpg": {
             **square,
             "tint": BLUE,
             "shapes": [
@@ -261,7 +261,7 @@ def scenes() -> dict[str, dict[str, Any]]:
             ],
             "texts": _label("Photos to any pose"),
         },
-        "workflows/sdxl-head-guided.jpg": {
+        "example_workflows/sdxl-head-guided.jpg": {
             **square,
             "tint": AMBER,
             "shapes": [
@@ -281,7 +281,7 @@ def scenes() -> dict[str, dict[str, Any]]:
             ],
             "texts": _label("SDXL, guided by the head"),
         },
-        "workflows/skin-detail.jpg": {
+        "example_workflows/skin-detail.jpg": {
             **square,
             "tint": GREEN,
             "shapes": [

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - the notes are texts
-"""Writes ``workflows/*.json``: ``python -m authoring.templates``, after a change of a node's inputs.
+"""Writes ``example_workflows/*.json``: ``python -m authoring.templates``, after a change of a node's inputs.
 
 What an artist would set is written here; everything else is the node's default. Thumbnails are
 pictures of real runs beside the workflows.
@@ -25,7 +25,7 @@ from .template_parts import (
 from .templates_head import photos_to_any_pose, sdxl_head_guided, skin_detail
 from .templates_sdxl import sdxl_warm_start, two_people_with_masks
 
-FOLDER = ROOT / "workflows"
+FOLDER = ROOT / "example_workflows"
 
 
 def first_portrait(info: Mapping[str, Any]) -> Graph:

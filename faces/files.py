@@ -49,6 +49,8 @@ class ModelFile:
         SPDX id of the weights' licence.
     url : str
         Where the upstream project has it, in one revision for good.
+    directory : str
+        Of ComfyUI's models folder, where it belongs.
     """
 
     name: str
@@ -57,6 +59,7 @@ class ModelFile:
     size: int
     licence: str
     url: str
+    directory: str = "hifi_portrait"
 
 
 _ZOO = "https://github.com/opencv/opencv_zoo/raw/966be4cb6eefc2a4f586ed0581bf4bbaa2533070/models"

@@ -16,8 +16,8 @@ FIRST_PORTRAIT = "first-portrait"
 
 
 def shipped(name: str) -> dict[str, Any]:
-    """Return a workflow of ``workflows/`` as it is shared, in UI format."""
-    return json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    """Return a workflow of ``example_workflows/`` as it is shared, in UI format."""
+    return json.loads((ROOT / "example_workflows" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def prompt_of(host: Host, name: str) -> Prompt:

@@ -1,7 +1,9 @@
 """Every template opens and fits the host's nodes; those that need nothing but the pack are run."""
 
 import json
+import re
 import shutil
+import urllib.request
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from harness.workflows import ids, prompt_of, shipped, with_inputs
 
 pytestmark = pytest.mark.host
 
-FOLDER = ROOT / "workflows"
+FOLDER = ROOT / "example_workflows"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 FILES_OF_THE_ARTIST = {"ckpt_name", "checkpoint", "image", "file", "name"}
 """Choices whose files the artist brings: not in the lists of a bare host."""
@@ -36,6 +38,32 @@ def test_all_templates_are_there_with_thumbnails():
         with Image.open(picture) as opened:
             assert min(opened.size) >= 384
         assert picture.stat().st_size < 80_000
+
+
+def test_the_host_serves_them(host):
+    """Under the name of the pack's folder, as the template browser asks for them."""
+    (pack,) = [pack for pack, names in host.get("/workflow_templates").items() if set(NAMES) <= set(names)]
+    for name in NAMES:
+        assert host.get(f"/api/workflow_templates/{pack}/{name}.json") == shipped(name)
+        with urllib.request.urlopen(f"{host.url}/api/workflow_templates/{pack}/{name}.jpg") as answer:
+            assert answer.read() == (FOLDER / f"{name}.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shared_workflow_finds_its_packs_and_model_files(name):
+    loaders = {"HiFiPortraitLoadFaceAnalyzer", "CheckpointLoaderSimple"}
+    for node in shipped(name)["nodes"]:
+        properties = node["properties"]
+        if node["type"] == "MarkdownNote":
+            continue
+        ours = node["type"].startswith("HiFiPortrait")
+        assert properties["cnr_id"] == ("hifi-portrait" if ours else "comfy-core")
+        assert re.fullmatch(r"\d+\.\d+\.\d+", properties["ver"])
+        assert ("models" in properties) >= (node["type"] in loaders)
+        for model in properties.get("models", []):
+            assert set(model) == {"name", "url", "hash", "hash_type", "directory"}
+            assert re.search(r"[0-9a-f]{40}|generation=\d{16}", model["url"]), "not pinned"
+            assert re.fullmatch("[0-9a-f]{64}", model["hash"])
 
 
 @pytest.mark.parametrize("name", NAMES)
