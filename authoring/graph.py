@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from harness import ROOT
 
 from .model_files import models_of
 
-WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
+"""A choice that brings inputs of its own, on newer hosts; its options are ``{"key": ..., "inputs": ...}``."""
+WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", DYNAMIC_COMBO)
 SEED_INPUTS = ("seed", "noise_seed")
 NODES2_SCALE = 1.2
 YELLOW = {"color": "#432", "bgcolor": "#653"}
@@ -195,6 +197,18 @@ def _defaults(definition: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {name: spec[1]["default"] for name, spec in specs.items() if "default" in dict(*spec[1:2])}
 
 
+def choices_of(spec: Sequence[Any]) -> list[Any] | None:
+    """Return the values that an input of the host's definitions offers; None where it is no choice.
+
+    What a dynamic combo's choice brings along is left to the front end, which takes its defaults.
+    """
+    type_, options = spec[0], spec[1] if len(spec) > 1 else {}
+    choices = type_ if isinstance(type_, list) else options.get("options")
+    if type_ == DYNAMIC_COMBO:
+        return [choice["key"] for choice in choices]
+    return choices
+
+
 def _stable_id(name: str) -> str:
     import uuid
 
@@ -215,7 +229,7 @@ def _inputs(
                 slot = {"name": name, "type": type_, "link": None}
                 inputs.append(slot if section == "required" else {**slot, "shape": 7})
                 continue
-            choices = type_ if isinstance(type_, list) else options.get("options", [])
+            choices = choices_of(spec) or []
             default = options.get("default", choices[0] if choices else "")
             widgets.append(left.pop(name, default))
             inputs.append(

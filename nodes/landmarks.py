@@ -16,7 +16,6 @@ from ..landmarks.model import FaceModel
 from ..landmarks.sequence import fit_sequence
 from ..landmarks.target import Target, generate_for
 from ..landmarks.visibility import visible_points
-from ..patching.host import has_face_landmarks
 from .landmark_batches import ExpressionSheet, InterpolateLandmarks, LandmarkSequence
 from .landmark_inputs import (
     canvas_inputs,
@@ -45,7 +44,6 @@ class GenerateLandmarks(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Describe the node."""
-        host = io.Custom("FACE_LANDMARKS")
         return io.Schema(
             node_id="HiFiPortraitGenerateLandmarks",
             display_name="Generate Landmarks",
@@ -103,17 +101,11 @@ class GenerateLandmarks(io.ComfyNode):
                     optional=True,
                     tooltip="Landmarks of somebody else whose pose and expression to take over.",
                 ),
-                *(
-                    [
-                        host.Input(
-                            "target_host_landmarks",
-                            optional=True,
-                            tooltip="Face landmarks of ComfyUI's own face nodes; the first face of "
-                            "every frame.",
-                        )
-                    ]
-                    if has_face_landmarks()
-                    else []
+                io.Custom("FACE_LANDMARKS").Input(
+                    "target_host_landmarks",
+                    optional=True,
+                    tooltip="Face landmarks of ComfyUI's own face nodes, which newer versions have; the "
+                    "first face of every frame.",
                 ),
                 advanced(
                     io.String.Input(

@@ -6,7 +6,6 @@ says what it does where the host is older than the feature.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -168,14 +167,6 @@ def layer_size(extra_options: Mapping[str, Any], length: int) -> tuple[int, int]
     while length % rows:
         rows -= 1
     return rows, length // rows
-
-
-def has_face_landmarks() -> bool:
-    """Return whether the host has core face landmark nodes and their type FACE_LANDMARKS."""
-    try:
-        return importlib.util.find_spec("comfy_extras.mediapipe") is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def outside_of_compilation(function: F) -> F:

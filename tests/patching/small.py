@@ -5,7 +5,9 @@ Shared by the tests of the model patch and by its benchmark.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -21,6 +23,23 @@ from harness.host import import_host
 
 import_host()
 torch.set_num_threads(1)
+
+
+CLONE_RULES = ("deep copies", "shared leaves")
+"""What a clone has of ``model_options``: 0.3.75 copies all, newer hosts share all but lists and dicts."""
+
+
+def set_clone_rule(monkeypatch, rule: str) -> None:
+    """Make the host clone by one of `CLONE_RULES`, whichever is its own."""
+    import comfy.model_patcher
+    import comfy.utils
+    from comfy.patcher_extension import copy_nested_dicts
+
+    copies = copy.deepcopy if rule == CLONE_RULES[0] else copy_nested_dicts
+    if hasattr(comfy.utils, "deepcopy_list_dict"):
+        monkeypatch.setattr(comfy.utils, "deepcopy_list_dict", copies)
+    else:
+        monkeypatch.setattr(comfy.model_patcher, "copy", SimpleNamespace(deepcopy=copies, copy=copy.copy))
 
 
 CONFIG = HiFiNetConfig(

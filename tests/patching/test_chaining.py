@@ -10,23 +10,15 @@ from hifi_portrait.patching.apply import KEY, applied_patches, apply_hifi_net
 from hifi_portrait.patching.attention import AddedCallback, IdentityAttention
 from hifi_portrait.patching.settings import PatchSettings
 
-from tests.patching.small import Watch, make_model, sample
+from tests.patching.small import CLONE_RULES, Watch, make_model, sample, set_clone_rule
 
 LAYER = ("input", 4, 0)
 
 
-@pytest.fixture(params=["deep copies", "shared leaves"])
+@pytest.fixture(params=CLONE_RULES)
 def clone_rule(request, monkeypatch):
     """Both of the host's rules for ``model_options`` when a MODEL is cloned: 0.3.75's and newer ones'."""
-    if request.param == "shared leaves":
-        import comfy.model_patcher
-        from comfy.patcher_extension import copy_nested_dicts
-
-        class Shared:
-            deepcopy = staticmethod(copy_nested_dicts)
-            copy = staticmethod(copy.copy)
-
-        monkeypatch.setattr(comfy.model_patcher, "copy", Shared)
+    set_clone_rule(monkeypatch, request.param)
     return request.param
 
 

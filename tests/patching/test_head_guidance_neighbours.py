@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import math
 import weakref
@@ -20,7 +19,17 @@ from hifi_portrait.patching.head_guidance import (
 from hifi_portrait.patching.host import noise_share
 
 from tests.patching.guidance import FULL, Step, noise, one_step, render
-from tests.patching.small import TWO_LEVELS, Watch, conditioning, make_model, randomise, sample, unet_config
+from tests.patching.small import (
+    CLONE_RULES,
+    TWO_LEVELS,
+    Watch,
+    conditioning,
+    make_model,
+    randomise,
+    sample,
+    set_clone_rule,
+    unet_config,
+)
 from tests.patching.test_neighbours import lora_weights
 
 
@@ -244,16 +253,9 @@ def test_two_renders_act_one_after_the_other(model):
 
 
 # Clones and requeues --------------------------------------------------------------------------------------
-@pytest.mark.parametrize("rule", ["deep copies", "shared leaves"])
+@pytest.mark.parametrize("rule", CLONE_RULES)
 def test_both_clone_rules_share_the_guide_and_part_the_branches(model, rule, monkeypatch):
-    if rule == "shared leaves":
-        import comfy.model_patcher
-        from comfy.patcher_extension import copy_nested_dicts
-
-        shared = type(
-            "Shared", (), {"deepcopy": staticmethod(copy_nested_dicts), "copy": staticmethod(copy.copy)}
-        )
-        monkeypatch.setattr(comfy.model_patcher, "copy", shared)
+    set_clone_rule(monkeypatch, rule)
     one = guide_with_head(model, render(0))
     two = guide_with_head(one, render(1))
     alone = sample(one)
