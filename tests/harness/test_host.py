@@ -1,8 +1,14 @@
 """The development host: started, asked, refused, ended."""
 
+import json
+import os
+import subprocess
+import venv
+
 import pytest
 
-from harness.host import Host, HostError, host_path, running_host
+from harness import packages, record
+from harness.host import FRONT_END, Host, HostError, host_path, running_host
 
 EMPTY_LATENT = {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}}
 SAVE = {"class_type": "SaveLatent", "inputs": {"samples": ["1", 0], "filename_prefix": "latent"}}
@@ -52,3 +58,42 @@ def test_the_host_ends_even_when_its_user_fails(tmp_path):
         use_and_fail()
     with pytest.raises(OSError, match="refused"):
         used[0].get("/system_stats")
+
+
+def test_a_front_end_is_named_by_its_version(monkeypatch, tmp_path):
+    monkeypatch.setenv(FRONT_END, "0.0.0")
+    monkeypatch.setattr(packages, "_download", lambda package, folder: pytest.fail(package))
+    with pytest.raises(pytest.fail.Exception, match=r"comfyui-frontend-package==0\.0\.0"):
+        packages.front_end("0.0.0", tmp_path)
+    (tmp_path / "0.0.0").mkdir()
+    assert packages.front_end("0.0.0", tmp_path).parts[-3:] == ("0.0.0", "comfyui_frontend_package", "static")
+    assert record.front_end_version() == "0.0.0"
+
+
+def test_runs_are_summed_by_host_and_front_end(tmp_path):
+    for number, (host, failures) in enumerate([("0.3.75", []), ("0.3.75", ["a"]), ("0.33.0", [])]):
+        run = {"host": host, "front_end": "1.0", "arguments": f"tests/{number}", "commit": "c"}
+        run |= {"passed": 3, "failed": len(failures), "skipped": 1, "failures": failures}
+        (tmp_path / f"{number}.json").write_text(json.dumps(run))
+    found = record.runs(tmp_path)
+    assert list(found) == ["0.3.75, front end 1.0", "0.33.0, front end 1.0"]
+    both = found["0.3.75, front end 1.0"]
+    assert (both["passed"], both["failed"], both["skipped"], both["failures"]) == (6, 1, 2, ["a"])
+    assert [run["arguments"] for run in both["runs"]] == ["tests/0", "tests/1"]
+
+
+def test_the_hosts_own_environment_comes_before_ours(monkeypatch, tmp_path):
+    import dev
+
+    host = tmp_path / "ComfyUI"
+    host.mkdir()
+    (host / "main.py").touch()
+    (host / "requirements.txt").touch()
+    venv.create(host / "venv", with_pip=False, symlinks=os.name != "nt")
+    monkeypatch.setattr(dev, "DEV", tmp_path / "dev")
+    monkeypatch.setenv("COMFYUI_PATH", str(host))
+    dev._set_up_for(host, "installed")
+    told = [str(dev.interpreter()), "-c", "import sys, pytest; print(*sys.path, sep='\\n')"]
+    path = subprocess.run(told, check=True, capture_output=True, text=True).stdout.splitlines()
+    own, ours = (next(i for i, p in enumerate(path) if str(f) in p) for f in (host, dev.VENV))
+    assert own < ours

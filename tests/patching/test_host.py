@@ -46,6 +46,10 @@ def test_windows_tell_their_pictures():
     assert host.window_indices({"context_window": window}, 2) == [3, 4]
     assert host.window_indices({"context_window": window}, 3) == [0, 1, 2]
     assert host.window_indices({"context_window": SimpleNamespace(index_list=[3, 4], dim=2)}, 2) == [0, 1]
+    anchored = SimpleNamespace(index_list=[3, 4], dim=0, causal_anchor_index=2)
+    assert host.window_indices({"context_window": anchored}, 3) == [2, 3, 4]
+    anchored.causal_anchor_index = -1
+    assert host.window_indices({"context_window": anchored}, 2) == [3, 4]
     assert host.window_indices({"ad_params": {"sub_idxs": [5, 6]}}, 2) == [5, 6]
     assert host.window_indices({}, 2) == [0, 1]
 
