@@ -81,16 +81,21 @@ def main() -> int:
     host.add_argument(
         "--front-end", metavar="VERSION", help="start it with this front end; 'newest' is what CI runs too"
     )
-    real = {"parents": [host], "allow_abbrev": False}
-    commands.add_parser("demo", help="make portraits from real photos in a real ComfyUI", **real)
-    commands.add_parser("test", help="run the tests; further arguments go to pytest", **real)
+    commands.add_parser(
+        "demo", help="make portraits from real photos in a real ComfyUI", parents=[host], allow_abbrev=False
+    )
+    commands.add_parser(
+        "test", help="run the tests; further arguments go to pytest", parents=[host], allow_abbrev=False
+    )
     commands.add_parser("lint", help="check style, spelling, types, and the front end")
     commands.add_parser("types", help="of lint, only mypy")
     commands.add_parser("docs", help="build the documentation's site into .dev/site")
     commands.add_parser("front-end", help="of lint, only the front end")
     tool = commands.add_parser("tool", help="run a module of the environment, such as ruff, as it is set up")
     tool.add_argument("module")
-    bench = commands.add_parser("bench", help="run benchmarks/NAME.py and keep its JSON", **real)
+    bench = commands.add_parser(
+        "bench", help="run benchmarks/NAME.py and keep its JSON", parents=[host], allow_abbrev=False
+    )
     bench.add_argument("name")
     bench.add_argument("--quick", action="store_true", help="reduced sizes; results are printed, not kept")
     commands.add_parser("setup", help="install only")

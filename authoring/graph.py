@@ -203,10 +203,9 @@ def choices_of(spec: Sequence[Any]) -> list[Any] | None:
     What a dynamic combo's choice brings along is left to the front end, which takes its defaults.
     """
     type_, options = spec[0], spec[1] if len(spec) > 1 else {}
-    choices = type_ if isinstance(type_, list) else options.get("options")
     if type_ == DYNAMIC_COMBO:
-        return [choice["key"] for choice in choices]
-    return choices
+        return [choice["key"] for choice in options["options"]]
+    return type_ if isinstance(type_, list) else options.get("options")
 
 
 def _stable_id(name: str) -> str:

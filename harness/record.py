@@ -65,7 +65,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
     failures = [report.nodeid for key in FAILED for report in stats.get(key, [])]
     git = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     commit = subprocess.run(git, cwd=ROOT, text=True, capture_output=True).stdout.strip()
-    run = {
+    run: dict[str, Any] = {
         "host": host_version(),
         "front_end": front_end_version(),
         "arguments": " ".join(arguments),
