@@ -10,6 +10,7 @@ from ..boundary.licences import FileLicence
 from ..boundary.text import echoed, printable
 from ..models.checkpoint import CheckpointError, read_metadata
 from ..patching.loading import DEFAULT_DTYPE, HiFiNetPatcher, load_hifi_net
+from ..tiny.base_file import HIFI_NET_FILE
 from . import paths
 
 SHIPPED = "tiny (shipped)"
@@ -17,12 +18,10 @@ WARM_START = "InstantID (warm start)"
 NONE_FOUND = "none found"
 WARM_START_FILE = "instantid_warm_start.safetensors"
 
-_SHIPPED_FILE = Path(__file__).resolve().parent.parent / "assets" / "tiny" / "hifi_net.safetensors"
-
 
 def names() -> list[str]:
     """Return what Load HiFi-Net offers."""
-    found = [SHIPPED] if _SHIPPED_FILE.is_file() else []
+    found = [SHIPPED] if HIFI_NET_FILE.is_file() else []
     if instantid_files() is not None:
         found.append(WARM_START)
     found += sorted(_user_files())
@@ -68,17 +67,11 @@ def licences(name: str) -> tuple[FileLicence, ...]:
 
 def _path(name: str) -> Path:
     if name == SHIPPED:
-        if not _SHIPPED_FILE.is_file():
-            raise FileNotFoundError(f"{_SHIPPED_FILE} is missing; reinstall the pack")
-        return _SHIPPED_FILE
+        if not HIFI_NET_FILE.is_file():
+            raise FileNotFoundError(f"{HIFI_NET_FILE} is missing; reinstall the pack")
+        return HIFI_NET_FILE
     if name == WARM_START:
-        files = instantid_files()
-        if files is None:
-            raise FileNotFoundError(
-                "InstantID's files are missing: put ip-adapter.bin into models/instantid and IdentityNet's "
-                "diffusion_pytorch_model.safetensors into models/controlnet/instantid"
-            )
-        return files[0]
+        return _instantid()[0]
     found = _user_files().get(name)
     if found is None:
         folders = paths.model_folders()
@@ -139,12 +132,20 @@ def instantid_files() -> tuple[Path, Path] | None:
     return (networks[0], adapters[0]) if adapters and networks else None
 
 
+def _instantid() -> tuple[Path, Path]:
+    files = instantid_files()
+    if files is None:
+        raise FileNotFoundError(
+            "InstantID's files are missing: put ip-adapter.bin into models/instantid and IdentityNet's "
+            "diffusion_pytorch_model.safetensors into models/controlnet/instantid"
+        )
+    return files
+
+
 def _converted() -> Path:
     from ..models.warm_start import convert_instantid
 
-    _path(WARM_START)  # says what is missing
-    files = instantid_files()
-    assert files is not None
+    files = _instantid()
     target = paths.model_folders()[0] / WARM_START_FILE
     newest = max(file.stat().st_mtime_ns for file in files)
     if not target.is_file() or target.stat().st_mtime_ns < newest:

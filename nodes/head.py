@@ -19,6 +19,7 @@ from ..head.records import Head as HeadData
 from ..head.relight import light_of_picture
 from ..head.render import render_head
 from ..head.store import load_head, save_head
+from .pictures import to_image
 from .saved import HEADS
 from .types import CATEGORY, FaceLandmarks3D, Head, ReferenceFaces, advanced
 
@@ -33,8 +34,8 @@ def _about(head: HeadData) -> str:
 
 
 def _output(head: HeadData, cls: Any) -> io.NodeOutput:
-    sheet = torch.from_numpy(head_sheet(head)).float()[None] / 255
-    texture = torch.from_numpy(head.texture).float()[None] / 255
+    sheet = to_image(head_sheet(head))
+    texture = to_image(head.texture)
     confidence = torch.from_numpy(head.confidence).float()[None] / 255
     about = _about(head)
     shown = {**ui.PreviewImage(sheet, cls=cls).as_dict(), **ui.PreviewText(about).as_dict()}

@@ -31,6 +31,7 @@ from .landmark_inputs import (
 from .landmark_results import drawing, preview, require_room, result, with_notes
 from .landmark_targets import PLACES, TARGET_PICKS, shape_and_expression, target_from_image
 from .paths import inside_input
+from .pictures import to_image
 from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, advanced
 
 _PART = 128
@@ -299,7 +300,7 @@ class ExpressionSheet(io.ComfyNode):
         landmarks, labels = expression_batch(model, names, width, height, shape, strength, head)
         image = drawing(landmarks, style)
         pictures = (image * 255).round().to(torch.uint8).numpy()
-        sheet = torch.from_numpy(grid(pictures, labels)[None].astype(np.float32) / 255.0)
+        sheet = to_image(grid(pictures, labels))
         text = "\n".join(landmarks.notes)
         shown = preview(sheet, landmarks.notes, cls)
         return io.NodeOutput(landmarks, image, text, sheet, ui=shown)

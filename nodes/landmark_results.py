@@ -20,6 +20,7 @@ from ..landmarks.draw import draw
 from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
 from ..landmarks.sheet import captioned
 from ..landmarks.target import Target
+from .pictures import to_image
 
 MOST_PREVIEWS = 16
 WIDGET_FOLDER = "hifi_portrait"
@@ -110,7 +111,7 @@ def preview(pictures: torch.Tensor, notes: tuple[str, ...], cls: type[io.ComfyNo
         pictures = pictures[spread]
         notes = (*notes, f"{MOST_PREVIEWS} of {count} frames are shown here")
     shown = (pictures * 255).round().to(torch.uint8).numpy()
-    captions = torch.from_numpy(captioned(shown, notes).astype(np.float32) / 255.0)
+    captions = to_image(captioned(shown, notes))
     result: dict[str, Any] = ui.PreviewImage(captions, cls=cls).as_dict()
     if notes:
         result["text"] = ("\n".join(notes),)

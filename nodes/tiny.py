@@ -17,6 +17,7 @@ _FILES = ("base.safetensors",)
 
 
 def _path(model_file: str) -> Path:
+    # The host leaves the choice to this check: nothing but the pack's own files may be opened.
     if model_file not in _FILES:
         raise ValueError(f"model_file: {echoed(model_file)} is not one of {', '.join(_FILES)}")
     return ASSETS / model_file
@@ -70,10 +71,11 @@ class LoadTinyPortraitModel(io.ComfyNode):
         """Say which file is missing before anything runs; the host gives None for a linked input."""
         if model_file is None:
             return True
-        # The host leaves the choice to this check: nothing but the pack's own files may be opened.
-        if model_file not in _FILES:
-            return f"model_file: {echoed(model_file)} is not one of {', '.join(_FILES)}"
-        if not (ASSETS / model_file).is_file():
+        try:
+            path = _path(model_file)
+        except ValueError as error:
+            return str(error)
+        if not path.is_file():
             return f"{model_file} is missing in the pack's folder assets/tiny; install the pack again."
         return True
 
