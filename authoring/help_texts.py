@@ -70,9 +70,23 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ),
             ("the person looks averaged", "Fewer, better photos; give the sharpest a higher weight."),
             (
+                "one photo pulls the likeness off",
+                "Set *merge* to *best of each token*, which leaves out what only one photo says, or lower its weight.",
+            ),
+            (
                 "you want the person again tomorrow",
                 "Connect *Save Identity*; *Load Identity* needs no photos.",
             ),
+        ),
+    ),
+    "HiFiPortraitMixIdentities": (
+        "Makes a person between two: with an amount of .4, 60 % of the first and 40 % of the second. *b, away from a* goes the other way: what the first has in common with the second is taken out of the second, for instance to keep a character apart from an actor. Connect both from *Refine Faces* or *Load Identity* with the same HiFi-Net, and the result to *Apply HiFi-Net*.",
+        (
+            (
+                "the two have different numbers of tokens",
+                "Refine both with the same *merge*; with *concat* also from as many photos.",
+            ),
+            ("the face falls apart", "Away from a person: .1 to .4 is usually enough."),
         ),
     ),
     "HiFiPortraitSaveIdentity": (

@@ -48,6 +48,8 @@ class Identity:
         The artist's note on the person's consent; may be empty.
     head : Head or None
         The person's textured head, where the artist put it in: a photograph.
+    token_bias : Tensor or None
+        (1, K) float32, added to the logits of the identity tokens; None: nothing.
     """
 
     tokens: Tensor
@@ -63,6 +65,7 @@ class Identity:
     licences: tuple[FileLicence, ...] = ()
     consent: str = ""
     head: Head | None = None
+    token_bias: Tensor | None = None
 
     def describe(self) -> str:
         """Return a few lines for the artist."""

@@ -19,6 +19,7 @@ from ..landmarks.fit_result import FaceFit
 from ..landmarks.head import HeadSurface
 from ..landmarks.model import FaceModel
 from ..models.config import HiFiNetConfig
+from ..models.merge import CONCAT, MEAN, check_merge, token_bias
 from ..models.portrait import HiFiPortrait
 from ..models.tokens import FaceBatch
 from .identity import Identity
@@ -30,6 +31,7 @@ def refine_faces(
     faces: ReferenceFaces,
     network: HiFiPortrait,
     *,
+    merge: str = MEAN,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
     encode_image: Callable[[Tensor], Tensor] | None = None,
@@ -43,6 +45,8 @@ def refine_faces(
         References; those of weight 0 are left out.
     network
         The checkpoint's networks.
+    merge
+        How references become identity tokens, one of `models.merge.MERGES`.
     device, dtype
         Where and in what precision to compute; None: as the network's weights.
     encode_image
@@ -58,9 +62,10 @@ def refine_faces(
     Raises
     ------
     ValueError
-        No usable reference, or another recognizer than the checkpoint's; one line with the remedy.
+        No usable reference, no such merge, or another recognizer than the checkpoint's; one line with the remedy.
     """
     config = network.config
+    check_merge(merge)
     # By content, so that the order of references changes nothing, bit for bit.
     used = sorted((face for face in faces.faces if face.weight > 0), key=_digest)
     _check(faces, used, config)
@@ -90,7 +95,7 @@ def refine_faces(
     batch = batch.each(lambda tensor: tensor.to(device, dtype))
     batch = replace(batch, coords=exact[0].to(device), weights=exact[1].to(device))
     with torch.no_grad():
-        tokens, detail = network.refiner(batch)
+        tokens, detail = network.refiner(batch, merge)
     report(2, 2)
 
     share = weights / weights.sum()
@@ -106,9 +111,10 @@ def refine_faces(
         checkpoint=network.checkpoint_id,
         sources=tuple(face.source for face in faces.faces),
         weights=tuple(float(face.weight) for face in faces.faces),
-        fingerprint=fingerprint(faces, network.checkpoint_id),
+        fingerprint=fingerprint(faces, network.checkpoint_id, merge),
         licences=merged(faces.licences, network.licences),
         expression=np.asarray(expression, np.float32),
+        token_bias=token_bias(exact[1], config.identity_tokens) if merge == CONCAT else None,
     )
 
 
@@ -144,9 +150,11 @@ def face_batch(
     )
 
 
-def fingerprint(faces: ReferenceFaces, checkpoint: str) -> str:
+def fingerprint(faces: ReferenceFaces, checkpoint: str, merge: str = MEAN) -> str:
     """Return a hash of everything that an identity depends on; the order of references does not matter."""
     rows = [_digest(face) for face in faces.faces]
+    # The usual way is not named: identities saved before there were others stay the same.
+    rows += [merge] if merge != MEAN else []
     text = "\n".join([faces.recognizer, faces.analyzer, checkpoint, *sorted(rows)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

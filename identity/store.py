@@ -36,6 +36,7 @@ _TENSORS = {
     "detail.coords": Expected((1, "detail tokens", 3), -8.0, 8.0),
     "detail.bias": Expected((1, "detail tokens"), -_LARGEST, _LARGEST, minus_infinity=True),
     "detail.texture": Expected((1, 4, "texture", "texture"), -_LARGEST, _LARGEST, optional=True),
+    "token_bias": Expected((1, "identity tokens"), -_LARGEST, _LARGEST, optional=True),
     "embedding": Expected(("embedding",), -1.01, 1.01),
     "shape": Expected(("shape",), -100.0, 100.0),
     "expression": Expected((EXPRESSIONS,), -0.01, 1.01),
@@ -51,7 +52,7 @@ _TENSORS |= {
     for key, expected in head_store.TENSORS.items()
 }
 _LENGTHS = {
-    "identity tokens": (1, 256),
+    "identity tokens": (1, 4096),
     "width": (1, 8192),
     "detail tokens": (0, 1 << 16),
     "detail width": (0, 4096),
@@ -107,6 +108,8 @@ def save_identity(
     }
     if identity.detail.texture is not None:
         tensors["detail.texture"] = identity.detail.texture
+    if identity.token_bias is not None:
+        tensors["token_bias"] = identity.token_bias
     texts = {
         **_KIND.stamp(),
         "recognizer": identity.recognizer,
@@ -159,6 +162,7 @@ def _identity(texts: Mapping[str, str], tensors: Mapping[str, torch.Tensor], ste
         licences=licences_in(texts, f"identity {stem}"),
         consent=text.printable(texts.get("consent", ""), LONGEST_CONSENT),
         head=_head(tensors, texts, stem),
+        token_bias=tensors.get("token_bias"),
     )
 
 

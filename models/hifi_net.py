@@ -28,8 +28,9 @@ from .texture import CoarseX0, TextureEncoder
 from .tokens import DetailTokens, HiFiNetResiduals, TargetMaps
 
 KeysValues = tuple[Tensor, Tensor]
-BlockKeys = tuple[KeysValues, FusionKeys | None]
-"""What one transformer block attends to: identity tokens, and detail tokens where it has fusion."""
+BlockKeys = tuple[KeysValues, Tensor | None, FusionKeys | None]
+"""What one transformer block attends to: identity tokens and the bias of their logits, and detail tokens where it
+has fusion."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Prepared:
     """Coarse prediction of the clean latents; None: there is no texture."""
     identity: tuple[KeysValues, ...]
     """Keys and values of the identity tokens, one pair for each transformer block."""
+    bias: Tensor | None
+    """``(B, K)`` added to the logits of the identity tokens; None: nothing."""
     fusion: tuple[FusionKeys | None, ...]
     """The same of the detail tokens; None where a block has no fusion or there are no tokens."""
 
@@ -72,11 +75,18 @@ class TransformerBlock(Layer):
         if fusion and config.detail_channels:
             self.fusion = FusionAttention(dim, config.detail_channels, config.coordinate_dim, heads, layers)
 
-    def forward(self, x: Tensor, identity: KeysValues, fusion: FusionKeys | None, scale: float) -> Tensor:
-        """Return ``(B, L, dim)``; ``scale`` is the strength of fusion."""
+    def forward(
+        self,
+        x: Tensor,
+        identity: KeysValues,
+        bias: Tensor | None,
+        fusion: FusionKeys | None,
+        scale: float,
+    ) -> Tensor:
+        """Return ``(B, L, dim)``; ``bias`` is of the identity's logits, ``scale`` the strength of fusion."""
         y = self.norm1(x)
         x = x + self.attn1(y, self.attn1.keys_values(y))
-        x = x + self.attn2(self.norm2(x), identity)
+        x = x + self.attn2(self.norm2(x), identity, bias)
         if self.fusion is not None and fusion is not None and scale != 0.0:
             x = x + self.fusion(x, fusion) * scale
         return x + self.ff(self.norm3(x))
@@ -259,7 +269,13 @@ class HiFiNet(nn.Module):
                 found += [(level, cast(TransformerBlock, b)) for b in attention.transformer_blocks]
         return found
 
-    def prepare(self, target: TargetMaps, context: Tensor, detail: DetailTokens | None = None) -> Prepared:
+    def prepare(
+        self,
+        target: TargetMaps,
+        context: Tensor,
+        detail: DetailTokens | None = None,
+        bias: Tensor | None = None,
+    ) -> Prepared:
         """Compute what is constant over the steps of sampling.
 
         Parameters
@@ -270,6 +286,8 @@ class HiFiNet(nn.Module):
             ``(B, K, context_dim)`` identity tokens.
         detail
             Detail tokens of all faces, batch B or 1; None or no tokens: no fusion.
+        bias
+            ``(B or 1, K)`` added to the logits of the identity tokens.
 
         Raises
         ------
@@ -291,7 +309,7 @@ class HiFiNet(nn.Module):
             texture, coarse_x0 = self.texture_embedding(
                 detail.texture.to(encoded.dtype), target.uv_map, target.hint
             )
-        return Prepared(encoded, texture, coarse_x0, identity, fusion)
+        return Prepared(encoded, texture, coarse_x0, identity, bias, fusion)
 
     def _fusion_keys(
         self, detail: DetailTokens, coords: Tensor, encoded: Tensor
@@ -336,7 +354,7 @@ class HiFiNet(nn.Module):
         h = self.conv_in(x) + prepared.hint
         if prepared.texture is not None and fusion_scale != 0.0:
             h = h + prepared.texture * fusion_scale
-        keys = tuple(zip(prepared.identity, prepared.fusion, strict=True))
+        keys = tuple((i, prepared.bias, f) for i, f in zip(prepared.identity, prepared.fusion, strict=True))
         skips, first = [h], 0
         for block in cast(list[DownBlock], self.down_blocks):
             last = first + block.transformer_count

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .config import HiFiNetConfig
 from .layers import Attention, FeedForward, Layer, Layers, attend, coordinate_features, shrink_coordinates
+from .merge import MEAN, merged_tokens
 from .texture import TextureFusion
 from .tokens import DetailTokens, FaceBatch
 
@@ -227,32 +228,42 @@ class FaceRefiner(nn.Module):
         self.detail: DetailReader | None = DetailReader(config, layers) if config.detail_channels else None
         self.texture: TextureFusion | None = TextureFusion(config, layers) if config.texture_size else None
 
-    def fuse(self, faces: FaceBatch) -> Tensor:
-        """Return the weighted mean of the (scaled) embeddings, ``(B, E)``."""
-        faces = faces.batched()
-        share = faces.weights / faces.weights.sum(1, keepdim=True)
-        return (faces.embeddings * share[..., None].to(faces.embeddings)).sum(1) * self.config.embedding_scale
-
-    def zero_tokens(self, like: Tensor) -> Tensor:
+    def zero_tokens(self, like: Tensor, noise: float = 0.0, seed: int = 0) -> Tensor:
         """Return the identity tokens of no identity, ``(1, K, context_dim)``; InstantID's zero embedding.
 
-        ``like`` gives device and dtype.
+        Parameters
+        ----------
+        like : Tensor
+            Gives device and dtype.
+        noise : float
+            0..1; above 0 the embedding is uniform noise of that height, as in InstantID's pack.
+        seed : int
+            Of the noise.
         """
-        return self.image_proj(like.new_zeros(1, self.config.embedding_dim))
+        generator = torch.Generator().manual_seed(seed)
+        embedding = noise * torch.rand(1, self.config.embedding_dim, generator=generator)
+        return self.image_proj(embedding.to(like))
 
-    def forward(self, faces: FaceBatch) -> tuple[Tensor, DetailTokens]:
+    def forward(self, faces: FaceBatch, merge: str = MEAN) -> tuple[Tensor, DetailTokens]:
         """Return identity tokens ``(B, K, context_dim)`` and detail tokens; B = 1 for an unbatched input.
+
+        Parameters
+        ----------
+        faces : FaceBatch
+            References of one person, or of B.
+        merge : str
+            One of `merge.MERGES`; ``concat`` gives ``(B, N * K, context_dim)``.
 
         Raises
         ------
         ValueError
-            No face of a person has a weight above 0.
+            No face of a person has a weight above 0, or there is no such merge.
         """
         faces = faces.batched()
         weights = faces.weights
         if weights.device.type != "meta" and bool((weights.sum(1) <= 0).any()):
             raise ValueError("every reference face has weight 0; give at least one a weight above 0")
-        tokens = self.image_proj(self.fuse(faces))
+        tokens = merged_tokens(faces, merge, self.config.embedding_scale, self.image_proj)
         if self.detail is None:
             return tokens, DetailTokens.none(len(tokens), tokens)
         bias = faces.bias()
@@ -260,7 +271,8 @@ class FaceRefiner(nn.Module):
         more, detail = self.detail(scaled, bias)
         if self.texture is not None and faces.textures is not None:
             detail = replace(detail, texture=self.texture(faces.textures, bias))
-        return tokens + more, detail
+        # What the local branch adds is the same for each reference's tokens.
+        return tokens + more.repeat(1, tokens.shape[1] // more.shape[1], 1), detail
 
 
 def _groups(channels: int) -> int:

@@ -12,6 +12,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "HiFiPortraitLoadReferenceFaces": ("face reference", "faceid", "photos of a person"),
     "HiFiPortraitCompareFaces": ("face similarity", "likeness", "face distance"),
     "HiFiPortraitRefineFaces": ("face embedding", "merge faces", "identity embedding"),
+    "HiFiPortraitMixIdentities": ("blend faces", "face interpolation", "subtract face"),
     "HiFiPortraitSaveIdentity": ("save face embedding", "save face model"),
     "HiFiPortraitLoadIdentity": ("load face embedding", "load face model"),
     "HiFiPortraitGenerateLandmarks": ("face pose", "expression editor", "head pose", "keypoints", "smile"),

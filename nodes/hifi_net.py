@@ -224,6 +224,18 @@ class ApplyHiFiNet(io.ComfyNode):
                         tooltip="What to call this person in Preview People and in messages.",
                     )
                 ),
+                advanced(
+                    io.Float.Input(
+                        "identity_noise",
+                        optional=True,
+                        default=0.0,
+                        min=0.0,
+                        max=1.0,
+                        step=0.01,
+                        tooltip="Makes the zero identity of noise, as InstantID's pack can: about 0.35 calms "
+                        "burned colours. Needs 'zero identity'.",
+                    )
+                ),
             ],
             outputs=[
                 io.Model.Output(
@@ -271,6 +283,7 @@ class ApplyHiFiNet(io.ComfyNode):
         blocks: str = "all",
         block_weights: str = "",
         name: str = "",
+        identity_noise: float = 0.0,
     ) -> io.NodeOutput:
         """Apply the person."""
         settings = PatchSettings(
@@ -285,6 +298,7 @@ class ApplyHiFiNet(io.ComfyNode):
             unconditional=unconditional,
             mask_feather=mask_feather,
             name=name.strip(),
+            identity_noise=identity_noise,
         )
         return io.NodeOutput(apply_hifi_net(model, hifi_net, identity, landmarks, settings, mask))
 

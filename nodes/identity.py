@@ -11,9 +11,11 @@ from comfy_api.latest import io, ui
 
 from ..identity import store
 from ..identity.identity import Identity as IdentityData
+from ..identity.mix import BETWEEN, HOW, mix_identities
 from ..identity.refine import refine_faces
+from ..models.merge import MEAN, MERGES
 from .saved import IDENTITIES
-from .types import CATEGORY, Head, HiFiNet, Identity, ReferenceFaces
+from .types import CATEGORY, Head, HiFiNet, Identity, ReferenceFaces, advanced
 
 
 def _clip_encoder(clip_vision: Any) -> Any:
@@ -71,18 +73,30 @@ class RefineFaces(io.ComfyNode):
                     optional=True,
                     tooltip="Only for checkpoints trained with CLIP image tokens; the others ignore it.",
                 ),
+                advanced(
+                    io.Combo.Input(
+                        "merge",
+                        optional=True,
+                        options=list(MERGES),
+                        default=MEAN,
+                        tooltip="How the photos become one person. 'weighted mean': of what the recognizer sees. "
+                        "'norm': no photo counts more for its contrast. 'concat': the model looks at each "
+                        "photo's tokens by itself. 'best of each token': leaves out what only one photo says.",
+                    )
+                ),
             ],
             outputs=_outputs(),
         )
 
     @classmethod
-    def execute(cls, faces: Any, hifi_net: Any, clip_vision: Any = None) -> io.NodeOutput:
+    def execute(cls, faces: Any, hifi_net: Any, clip_vision: Any = None, merge: str = MEAN) -> io.NodeOutput:
         """Refine on the host's device."""
         bar = ProgressBar(2)
         network = hifi_net.load()
         identity = refine_faces(
             faces,
             network,
+            merge=merge,
             device=hifi_net.patcher.load_device,
             # The network's layers cast their weights: single precision costs little here and loses nothing.
             dtype=torch.float32,
@@ -90,6 +104,50 @@ class RefineFaces(io.ComfyNode):
             report=bar.update_absolute,
         )
         return _output(identity)
+
+
+class MixIdentities(io.ComfyNode):
+    """Two people become one between them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="HiFiPortraitMixIdentities",
+            display_name="Mix Identities",
+            category=CATEGORY,
+            description=(
+                "A person between two (60 % of one, 40 % of the other), or one who is more like the second and "
+                "less like the first. Both must come from the same HiFi-Net."
+            ),
+            inputs=[
+                Identity.Input("identity_a", tooltip="The first person."),
+                Identity.Input("identity_b", tooltip="The second person."),
+                io.Float.Input(
+                    "amount",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="Between: the share of the second person, 0 to 1. Away: how far to go from the first "
+                    "beyond the second.",
+                ),
+                io.Combo.Input(
+                    "how",
+                    options=list(HOW),
+                    default=BETWEEN,
+                    tooltip="'between a and b' mixes them; 'b, away from a' takes what the first has in common "
+                    "with the second out of it.",
+                ),
+            ],
+            outputs=_outputs(),
+        )
+
+    @classmethod
+    def execute(cls, identity_a: Any, identity_b: Any, amount: float, how: str) -> io.NodeOutput:
+        """Mix."""
+        return _output(mix_identities(identity_a, identity_b, amount, how))
 
 
 class SaveIdentity(io.ComfyNode):
@@ -209,4 +267,4 @@ class LoadIdentity(io.ComfyNode):
         return io.NodeOutput(identity, about, identity.head, ui=ui.PreviewText(about))
 
 
-NODES: list[type[io.ComfyNode]] = [RefineFaces, SaveIdentity, LoadIdentity]
+NODES: list[type[io.ComfyNode]] = [RefineFaces, MixIdentities, SaveIdentity, LoadIdentity]

@@ -121,8 +121,13 @@ class IdentityAttention:
         return out.to(q.dtype)
 
 
-def host_attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
-    """Return the host's attention, called exactly as its unpatched layer calls it."""
+def host_attention(
+    q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any], mask: Tensor | None = None
+) -> Tensor:
+    """Return the host's attention, called exactly as its unpatched layer calls it.
+
+    ``mask (B or 1, L, M)`` is added to the logits.
+    """
     # Looked up at each call: packs exchange the function in the host's module.
     from comfy.ldm.modules import attention
 
@@ -131,6 +136,7 @@ def host_attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any
         k,
         v,
         extra_options["n_heads"],
+        mask=mask,
         attn_precision=extra_options.get("attn_precision"),
         transformer_options=extra_options,
     )
@@ -139,7 +145,9 @@ def host_attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any
 
 def _decoupled(q: Tensor, entry: LayerEntry, injection: Injection, extra_options: dict[str, Any]) -> Tensor:
     q = q if injection.rows is None else q[injection.rows]
-    out = host_attention(q, entry.keys.to(q.dtype), entry.values.to(q.dtype), extra_options) * entry.gain
+    mask = None if entry.bias is None else entry.bias.to(q.dtype)[:, None].expand(-1, q.shape[1], -1)
+    keys, values = entry.keys.to(q.dtype), entry.values.to(q.dtype)
+    out = host_attention(q, keys, values, extra_options, mask) * entry.gain
     if injection.masks is None:
         return out
     height, width = layer_size(extra_options, q.shape[1])

@@ -69,6 +69,8 @@ class LayerEntry(NamedTuple):
     """``(R, K, width)``."""
     gain: float
     """Factor on the layer's output."""
+    bias: Tensor | None = None
+    """``(1, K)`` added to the logits of the tokens."""
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,10 @@ class StepPlanner:
         weights = patch.settings.block_weights
         positive = tuple(rows[i].positive for i in acting)
         # The strength is not part of what is kept: a fade would keep a copy for each of its steps.
+        bias = self.inputs.identity(patch, step).bias
         layers = {
             (layer.block, layer.number, layer.depth): LayerEntry(
-                keys, values, strength * weights[layer.group]
+                keys, values, strength * weights[layer.group], bias
             )
             for layer, keys, values in self.inputs.row_keys_values(patch, positive, step)
         }

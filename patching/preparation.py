@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,8 @@ class PreparedIdentity(NamedTuple):
 
     tokens: Tensor
     """``(1, K, context_dim)``; with ``(2, ...)`` the second is the zero identity's."""
+    bias: Tensor | None
+    """``(1, K)`` added to the logits of the tokens."""
     detail: DetailTokens
 
 
@@ -51,10 +54,22 @@ class NetworkInputs:
         def make() -> PreparedIdentity:
             tokens = patch.identity.tokens.to(step.device, step.dtype)
             if patch.both_halves:
-                tokens = torch.cat([tokens, patch.hifi_net.network.refiner.zero_tokens(tokens)])
-            return PreparedIdentity(tokens, patch.identity.detail.to(step.device, step.dtype))
+                tokens = torch.cat([tokens, self._zero_identity(patch, tokens)])
+            bias = patch.identity.token_bias
+            return PreparedIdentity(
+                tokens,
+                None if bias is None else bias.to(step.device, step.dtype),
+                patch.identity.detail.to(step.device, step.dtype),
+            )
 
         return self.cache.once("identity", (patch.uid, *step.place), make)
+
+    @staticmethod
+    def _zero_identity(patch: HiFiPatch, tokens: Tensor) -> Tensor:
+        seed = zlib.crc32(patch.identity.fingerprint.encode())
+        zero = patch.hifi_net.network.refiner.zero_tokens(tokens, patch.settings.identity_noise, seed)
+        # As often as references stand side by side: attention to equal tokens is that to one of them.
+        return zero.repeat(1, tokens.shape[1] // zero.shape[1], 1)
 
     def row_keys_values(
         self, patch: HiFiPatch, positive: tuple[bool, ...], step: StepContext
@@ -112,7 +127,10 @@ class NetworkInputs:
         positive = tuple(row.positive for row in rows)
         tokens = per_row(identity.tokens, positive[:1] if len(set(positive)) == 1 else positive)
         return patch.hifi_net.network.hifi_net.prepare(
-            maps.each(lambda tensor: tensor.to(step.device)), tokens, identity.detail if fuse else None
+            maps.each(lambda tensor: tensor.to(step.device)),
+            tokens,
+            identity.detail if fuse else None,
+            identity.bias,
         )
 
     def _picture_maps(self, patch: HiFiPatch, index: int, with_uv: bool, step: StepContext) -> TargetMaps:

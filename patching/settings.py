@@ -110,6 +110,8 @@ class PatchSettings:
         One factor for each of `BLOCK_GROUPS`.
     unconditional
         One of `UNCONDITIONAL_CHOICES`.
+    identity_noise
+        Height, 0..1, of the uniform noise that the zero identity is made of, as in InstantID's pack; 0: of zeros.
     mask_feather
         Width of the soft edge given to the mask, in pixels of the mask.
     name
@@ -130,11 +132,12 @@ class PatchSettings:
     fusion_strength: float = 1.0
     block_weights: tuple[float, ...] = field(default=BLOCK_PRESETS["all"])
     unconditional: str = "nothing"
+    identity_noise: float = 0.0
     mask_feather: int = 0
     name: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("start_percent", "end_percent", "fade_in", "fade_out"):
+        for name in ("start_percent", "end_percent", "fade_in", "fade_out", "identity_noise"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} must lie between 0 and 1, it is {value}")
