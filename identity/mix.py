@@ -21,9 +21,10 @@ HOW = (BETWEEN, AWAY)
 def mix_identities(a: Identity, b: Identity, amount: float, how: str = BETWEEN) -> Identity:
     """Return a person between two, or one who is more like ``b`` and less like ``a``.
 
-    Tokens, embedding, 3D shape and expression are interpolated (or extrapolated); tokens keep the length that they
-    have in the two, because their mean is shorter than what the network was trained with. Detail tokens are those of
-    both with the share as a bias on the attention's logits; away from ``a`` they are those of ``b``.
+    Tokens, embedding, 3D shape and expression are interpolated (or extrapolated); tokens keep the length
+    that they have in the two, because their mean is shorter than what the network was trained with. Detail
+    tokens are those of both with the share as a bias on the attention's logits; away from ``a`` they are
+    those of ``b``.
 
     Parameters
     ----------
@@ -82,8 +83,8 @@ def _check(a: Identity, b: Identity, amount: float, how: str) -> None:
         )
     if a.tokens.shape != b.tokens.shape:
         raise ValueError(
-            f"the two identities have {a.tokens.shape[1]} and {b.tokens.shape[1]} tokens; refine both with the "
-            "same merge, or with as many references for concat"
+            f"the two identities have {a.tokens.shape[1]} and {b.tokens.shape[1]} tokens; refine both with "
+            "the same merge, or with as many references for concat"
         )
 
 

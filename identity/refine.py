@@ -62,7 +62,8 @@ def refine_faces(
     Raises
     ------
     ValueError
-        No usable reference, no such merge, or another recognizer than the checkpoint's; one line with the remedy.
+        No usable reference, no such merge, or another recognizer than the checkpoint's; one line with the
+        remedy.
     """
     config = network.config
     check_merge(merge)

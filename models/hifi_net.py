@@ -29,8 +29,8 @@ from .tokens import DetailTokens, HiFiNetResiduals, TargetMaps
 
 KeysValues = tuple[Tensor, Tensor]
 BlockKeys = tuple[KeysValues, Tensor | None, FusionKeys | None]
-"""What one transformer block attends to: identity tokens and the bias of their logits, and detail tokens where it
-has fusion."""
+"""What one transformer block attends to: identity tokens, the bias of their logits, and detail tokens where
+it has fusion."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ MERGES = (MEAN, NORM, CONCAT, BEST)
 """Ways to merge references.
 
 ``weighted mean``: of the embeddings, then projected; what InstantID's pack calls *average*.
-``norm``: each embedding is first brought to one length, so that no photo counts more for its contrast alone.
-``concat``: each reference is projected by itself, and the attention sees the tokens of all side by side; weights
-are a bias on its logits. ``best of each token`` (*ours*): projected one by one; of each token the one that agrees
-best with those of the other references, so that a photo that is far off is left out token by token.
+``norm``: each embedding is first brought to one length, so that no photo counts more for its length alone.
+``concat``: each reference is projected by itself, and the attention sees the tokens of all side by side;
+weights are a bias on its logits. ``best of each token`` (*ours*): projected one by one; of each token the one
+that agrees best with those of the other references, so that a photo that is far off is left out token by
+token.
 """
 
 
@@ -97,4 +98,5 @@ def _medoids(tokens: Tensor, weights: Tensor) -> Tensor:
     # A reference of weight 0 has no say and is not chosen.
     agreement = agreement.masked_fill(weights[..., None] <= 0, -torch.inf)
     chosen = agreement.argmax(1)[:, None, :, None].expand(-1, 1, -1, tokens.shape[-1])
-    return tokens.gather(1, chosen)[:, 0]
+    best: Tensor = tokens.gather(1, chosen)[:, 0]
+    return best

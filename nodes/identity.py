@@ -79,9 +79,9 @@ class RefineFaces(io.ComfyNode):
                         optional=True,
                         options=list(MERGES),
                         default=MEAN,
-                        tooltip="How the photos become one person. 'weighted mean': of what the recognizer sees. "
-                        "'norm': no photo counts more for its contrast. 'concat': the model looks at each "
-                        "photo's tokens by itself. 'best of each token': leaves out what only one photo says.",
+                        tooltip="How the photos become one person. 'weighted mean': of what the recognizer "
+                        "sees. 'norm': of its direction alone. 'concat': the model looks at each photo by "
+                        "itself. 'best of each token': leaves out what only one photo says.",
                     )
                 ),
             ],
@@ -117,8 +117,8 @@ class MixIdentities(io.ComfyNode):
             display_name="Mix Identities",
             category=CATEGORY,
             description=(
-                "A person between two (60 % of one, 40 % of the other), or one who is more like the second and "
-                "less like the first. Both must come from the same HiFi-Net."
+                "A person between two (60 % of one, 40 % of the other), or one who is more like the second "
+                "and less like the first. Both must come from the same HiFi-Net."
             ),
             inputs=[
                 Identity.Input("identity_a", tooltip="The first person."),
@@ -130,15 +130,15 @@ class MixIdentities(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     display_mode=io.NumberDisplay.slider,
-                    tooltip="Between: the share of the second person, 0 to 1. Away: how far to go from the first "
-                    "beyond the second.",
+                    tooltip="Between: the share of the second person, 0 to 1. Away: how far to go from the "
+                    "first beyond the second.",
                 ),
                 io.Combo.Input(
                     "how",
                     options=list(HOW),
                     default=BETWEEN,
-                    tooltip="'between a and b' mixes them; 'b, away from a' takes what the first has in common "
-                    "with the second out of it.",
+                    tooltip="'between a and b' mixes them; 'b, away from a' takes what the first has in "
+                    "common with the second out of it.",
                 ),
             ],
             outputs=_outputs(),

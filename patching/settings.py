@@ -111,7 +111,8 @@ class PatchSettings:
     unconditional
         One of `UNCONDITIONAL_CHOICES`.
     identity_noise
-        Height, 0..1, of the uniform noise that the zero identity is made of, as in InstantID's pack; 0: of zeros.
+        Height, 0..1, of the uniform noise that the zero identity is made of, as in InstantID's pack; 0: of
+        zeros.
     mask_feather
         Width of the soft edge given to the mask, in pixels of the mask.
     name

@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
-from hifi_portrait.models.tokens import DetailTokens
+from hifi_portrait.models.merge import CONCAT, MEAN, token_bias
+from hifi_portrait.models.tokens import DetailTokens, FaceBatch
 from hifi_portrait.models.warm_start import convert_instantid
 from hifi_portrait.patching.apply import apply_hifi_net
 from hifi_portrait.patching.loading import load_hifi_net
@@ -73,7 +74,10 @@ class Composition:
         halves = [conditioning(0)[0], conditioning(1)[0]]
         text = torch.cat([half[0] for half in halves])
         pooled = torch.cat([half[1]["pooled_output"] for half in halves])
-        face = torch.cat([self.adapter.tokens(e) for e in (embedding, torch.zeros_like(embedding))])
+        # Of several embeddings the tokens stand side by side.
+        face = torch.stack(
+            [self.adapter.tokens(e).flatten(0, 1) for e in (embedding, torch.zeros_like(embedding))]
+        )
         hints = hint.expand(2, -1, -1, -1)
         x = noise * sigmas[0]
         for now, after in pairwise(sigmas):
@@ -112,17 +116,32 @@ def on_the_host(reference, tmp_path_factory):
     return model, load_hifi_net(folder / "converted.safetensors")
 
 
-def host_max_abs_diff(reference, on_the_host, landmarks, steps: int = 3, cfg: float = 4.0) -> float:
+def host_max_abs_diff(
+    reference,
+    on_the_host,
+    landmarks,
+    steps: int = 3,
+    cfg: float = 4.0,
+    merge: str = MEAN,
+    weights: tuple[int, ...] = (1,),
+) -> float:
     """Return the largest difference of the latents before decoding, as diffusers has them."""
     model, hifi_net = on_the_host
-    embedding = torch.randn(1, CONFIG.embedding_dim, generator=torch.Generator().manual_seed(4))
+    embeddings = torch.randn(len(weights), CONFIG.embedding_dim, generator=torch.Generator().manual_seed(4))
+    counts = torch.tensor(weights)
+    refiner = hifi_net.network.refiner
     identity = make_identity(
         hifi_net.network,
         0,
-        tokens=hifi_net.network.refiner.image_proj(embedding),
+        tokens=refiner(faces_of(embeddings, counts.float()), merge)[0],
+        token_bias=token_bias(counts.float(), hifi_net.config.identity_tokens) if merge == CONCAT else None,
         detail=DetailTokens.none(),
         recognizer="antelopev2",
     )
+    # A reference of weight 2 is one that is given twice.
+    embedding = embeddings.repeat_interleave(counts, 0)
+    if merge == MEAN:
+        embedding = embedding.mean(0, keepdim=True)
     settings = PatchSettings(IDENTITY, LANDMARKS, unconditional="zero identity")
     patched = apply_hifi_net(model, hifi_net, identity, landmarks, settings)
     sampling = model.get_model_object("model_sampling")
@@ -141,7 +160,21 @@ def host_max_abs_diff(reference, on_the_host, landmarks, steps: int = 3, cfg: fl
     return float((ours - wanted).abs().max())
 
 
+def faces_of(embeddings: Tensor, weights: Tensor) -> FaceBatch:
+    """Return references of which InstantID reads the embeddings alone."""
+    nothing = torch.zeros(len(embeddings), 3, 1, 1)
+    return FaceBatch(crops=nothing, coords=nothing, embeddings=embeddings, weights=weights)
+
+
 def test_latents_equal_instantids(reference, on_the_host, landmarks):
     difference = host_max_abs_diff(reference, on_the_host, landmarks)
     print(f"host_max_abs_diff {difference:.2e}")
+    assert difference <= 1e-4
+
+
+@pytest.mark.parametrize("weights", [(1, 1, 1), (2, 1, 3)])
+@pytest.mark.parametrize("merge", [MEAN, CONCAT])
+def test_several_references_equal_instantids(reference, on_the_host, landmarks, merge, weights):
+    difference = host_max_abs_diff(reference, on_the_host, landmarks, merge=merge, weights=weights)
+    print(f"{merge}_max_abs_diff {difference:.2e}")
     assert difference <= 1e-4
