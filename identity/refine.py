@@ -21,6 +21,7 @@ from ..landmarks.model import FaceModel
 from ..models.config import HiFiNetConfig
 from ..models.merge import CONCAT, MEAN, check_merge, token_bias
 from ..models.portrait import HiFiPortrait
+from ..models.refiner import CLIP_TOKENS
 from ..models.tokens import FaceBatch
 from .identity import Identity
 
@@ -81,17 +82,7 @@ def refine_faces(
     device, dtype = device or first.device, dtype or first.dtype
     batch = face_batch(used, fits, model, config)
     if config.clip_dim:
-        if encode_image is None:
-            raise ValueError(
-                "this HiFi-Net reads CLIP image tokens; connect a CLIP vision model to clip_vision"
-            )
-        hidden = encode_image(_crops(used, 224))
-        if tuple(hidden.shape[1:]) != (257, config.clip_dim):
-            raise ValueError(
-                f"this HiFi-Net reads 257 x {config.clip_dim} CLIP image tokens, the CLIP vision model gives "
-                f"{' x '.join(map(str, hidden.shape[1:]))}; load the one that the checkpoint names"
-            )
-        batch = replace(batch, clip_hidden=hidden)
+        batch = replace(batch, clip_hidden=_clip_hidden(used, encode_image, config.clip_dim))
     exact = (batch.coords, batch.weights)
     batch = batch.each(lambda tensor: tensor.to(device, dtype))
     batch = replace(batch, coords=exact[0].to(device), weights=exact[1].to(device))
@@ -117,6 +108,20 @@ def refine_faces(
         expression=np.asarray(expression, np.float32),
         token_bias=token_bias(exact[1], config.identity_tokens) if merge == CONCAT else None,
     )
+
+
+def _clip_hidden(
+    faces: list[FaceRecord], encode_image: Callable[[Tensor], Tensor] | None, dim: int
+) -> Tensor:
+    if encode_image is None:
+        raise ValueError("this HiFi-Net reads CLIP image tokens; connect a CLIP vision model to clip_vision")
+    hidden = encode_image(_crops(faces, 224))
+    if tuple(hidden.shape[1:]) != (CLIP_TOKENS, dim):
+        raise ValueError(
+            f"this HiFi-Net reads {CLIP_TOKENS} x {dim} CLIP image tokens, the CLIP vision model gives "
+            f"{' x '.join(map(str, hidden.shape[1:]))}; load the one that the checkpoint names"
+        )
+    return hidden
 
 
 def face_batch(

@@ -87,7 +87,8 @@ def _mean(faces: FaceBatch, one_length: bool) -> Tensor:
     lengths = faces.embeddings.norm(dim=-1, keepdim=True)
     # Back to the usual length: the projection was trained with it.
     mean = (F.normalize(faces.embeddings, dim=-1) * share).sum(1)
-    return mean * (lengths * share).sum(1)
+    scaled: Tensor = mean * (lengths * share).sum(1)
+    return scaled
 
 
 def _medoids(tokens: Tensor, weights: Tensor) -> Tensor:
