@@ -19,9 +19,10 @@ from ..head.records import Head as HeadData
 from ..head.relight import light_of_picture
 from ..head.render import render_head
 from ..head.store import load_head, save_head
+from ..patching.host import advanced
 from .pictures import to_image
 from .saved import HEADS
-from .types import CATEGORY, FaceLandmarks3D, Head, ReferenceFaces, advanced
+from .types import CATEGORY, FaceLandmarks3D, Head, ReferenceFaces
 
 LIGHTS = ("as the photos", "flat", "from a direction", "from a picture")
 

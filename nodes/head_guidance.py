@@ -11,7 +11,8 @@ from comfy_api.latest import io
 from ..head.detail import transfer_detail
 from ..patching.encode_render import encode_render
 from ..patching.head_guidance import COLOUR_CHOICES, GuideSettings, guide_with_head
-from .types import CATEGORY, advanced
+from ..patching.host import advanced
+from .types import CATEGORY
 
 
 def _percent(name: str, default: float, tooltip: str) -> Any:

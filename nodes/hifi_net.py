@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..patching.apply import applied_patches, apply_hifi_net
+from ..patching.host import advanced
 from ..patching.loading import DEFAULT_DTYPE, WEIGHT_DTYPES
 from ..patching.preview import people_image, person_name
 from ..patching.settings import (
@@ -17,7 +18,7 @@ from ..patching.settings import (
     parse_block_weights,
 )
 from . import checkpoints
-from .types import CATEGORY, FaceLandmarks3D, HiFiNet, Identity, advanced
+from .types import CATEGORY, FaceLandmarks3D, HiFiNet, Identity
 
 
 class LoadHiFiNet(io.ComfyNode):

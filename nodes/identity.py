@@ -14,8 +14,9 @@ from ..identity.identity import Identity as IdentityData
 from ..identity.mix import BETWEEN, HOW, mix_identities
 from ..identity.refine import refine_faces
 from ..models.merge import MEAN, MERGES
+from ..patching.host import advanced
 from .saved import IDENTITIES
-from .types import CATEGORY, Head, HiFiNet, Identity, ReferenceFaces, advanced
+from .types import CATEGORY, Head, HiFiNet, Identity, ReferenceFaces
 
 
 def _clip_encoder(clip_vision: Any) -> Any:

@@ -19,6 +19,7 @@ from ..landmarks.sequence import EASINGS, interpolate, smooth
 from ..landmarks.sheet import expression_batch, grid
 from ..landmarks.sliders import SliderTable
 from ..landmarks.target import Target, generate_for
+from ..patching.host import advanced
 from .landmark_inputs import (
     canvas_inputs,
     landmark_outputs,
@@ -32,7 +33,7 @@ from .landmark_results import drawing, preview, require_room, result, with_notes
 from .landmark_targets import PLACES, TARGET_PICKS, shape_and_expression, target_from_image
 from .paths import inside_input
 from .pictures import to_image
-from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, advanced
+from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D
 
 _PART = 128
 """Frames that are generated at a stretch."""

@@ -8,8 +8,9 @@ from comfy_api.latest import io
 
 from ..landmarks.draw import STYLES
 from ..landmarks.sliders import SliderTable
+from ..patching.host import advanced
 from .landmark_targets import PLACES, TARGET_PICKS
-from .types import FaceLandmarks3D, Identity, ReferenceFaces, advanced
+from .types import FaceLandmarks3D, Identity, ReferenceFaces
 
 _STYLE_TOOLTIP = (
     "How the landmarks are drawn: mesh72 is this pack's coloured contours; kps5 is InstantID's five points "

@@ -16,6 +16,7 @@ from ..landmarks.model import FaceModel
 from ..landmarks.sequence import fit_sequence
 from ..landmarks.target import Target, generate_for
 from ..landmarks.visibility import visible_points
+from ..patching.host import advanced
 from .landmark_batches import ExpressionSheet, InterpolateLandmarks, LandmarkSequence
 from .landmark_inputs import (
     canvas_inputs,
@@ -35,7 +36,7 @@ from .landmark_targets import (
     find_faces,
     shape_and_expression,
 )
-from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, Head, ReferenceFaces, advanced
+from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, Head, ReferenceFaces
 
 
 class GenerateLandmarks(io.ComfyNode):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io
 
 FaceAnalyzer = io.Custom("FACE_ANALYZER")
@@ -14,12 +12,3 @@ Head = io.Custom("HEAD")
 HiFiNet = io.Custom("HIFI_NET")
 
 CATEGORY = "HiFi Portrait"
-
-
-def advanced(widget: Any) -> Any:
-    """Mark an input as advanced, so that front ends that can fold such inputs do."""
-    if hasattr(widget, "advanced"):
-        widget.advanced = True
-    else:
-        widget.extra_dict = {**widget.extra_dict, "advanced": True}
-    return widget

@@ -150,6 +150,18 @@ def window_indices(options: Mapping[str, Any], count: int) -> list[int]:
     return [int(index) for index in indices]
 
 
+def advanced(widget: Any) -> Any:
+    """Mark a node's input as advanced, so that front ends that can fold such inputs do.
+
+    Hosts whose inputs have no such property pass on what they do not know to the front end.
+    """
+    if hasattr(widget, "advanced"):
+        widget.advanced = True
+    else:
+        widget.extra_dict = {**widget.extra_dict, "advanced": True}
+    return widget
+
+
 def compute_dtype(model: Any) -> torch.dtype:
     """Return the type that the host's MODEL computes in (a ``BaseModel``)."""
     dtype: torch.dtype = model.manual_cast_dtype or model.get_dtype()
