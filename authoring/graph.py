@@ -15,6 +15,8 @@ from .model_files import models_of
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 """A choice that brings inputs of its own, on newer hosts; its options are ``{"key": ..., "inputs": ...}``."""
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", DYNAMIC_COMBO)
+GROWING = ("COMFY_AUTOGROW_V3",)
+"""Inputs of newer hosts whose sockets the front end makes by itself."""
 SEED_INPUTS = ("seed", "noise_seed")
 NODES2_SCALE = 1.2
 YELLOW = {"color": "#432", "bgcolor": "#653"}
@@ -223,6 +225,8 @@ def _inputs(
     for section in ("required", "optional"):
         for name, spec in definition.get(section, {}).items():
             type_, options = spec[0], spec[1] if len(spec) > 1 else {}
+            if type_ in GROWING:
+                continue
             is_widget = isinstance(type_, list) or type_ in WIDGET_TYPES
             if not is_widget or options.get("forceInput"):
                 slot = {"name": name, "type": type_, "link": None}

@@ -17,6 +17,7 @@ from .picture_files import UnreadablePictureError, forget_pixels
 from .pictures import Picture, UnreadableImage
 from .quality import measure, with_agreement
 from .records import DroppedPicture, FaceRecord, Quality, ReferenceFaces
+from .regions import Region, faces_inside
 from .select import PICKS, group_people, pick_common, pick_single
 from .thresholds import threshold_for
 
@@ -52,6 +53,8 @@ class ReferenceOptions:
         Faces smaller than this (px) are not used.
     same : float or None
         Similarity from which two faces are one person; None takes the recognizer's own.
+    regions : tuple of Region or None
+        One per input picture, None where any of its faces may be the person: only faces in it are.
     """
 
     pick: str = PICKS[0]
@@ -60,6 +63,7 @@ class ReferenceOptions:
     weights: tuple[float, ...] | None = None
     min_face: float = 24.0
     same: float | None = None
+    regions: tuple[Region | None, ...] | None = None
 
 
 class _Cache:
@@ -277,10 +281,13 @@ def _find_faces(
                 first[image.digest] = image.name
                 faces = analyze_cached(image, analyzer)
                 large = [face for face in faces if face.size >= options.min_face]
-                if large:
-                    usable.append((index, image, large))
+                meant = large
+                if options.regions is not None and (region := options.regions[index]) is not None:
+                    meant = faces_inside(large, region, image.size)
+                if meant:
+                    usable.append((index, image, meant))
                 else:
-                    reason = _why_no_face(image, faces, options.min_face)
+                    reason = _why_no_face(image, large or faces, options.min_face)
                     dropped.append(DroppedPicture(image.name, index, reason, None))
         except UnreadablePictureError as error:
             dropped.append(DroppedPicture(image.name, index, f"unreadable: {error}", None))
@@ -293,6 +300,8 @@ def _why_no_face(image: Picture, faces: Sequence[DetectedFace], smallest: float)
     width, height = image.size
     if faces:
         size = max(face.size for face in faces)
+        if size >= smallest:
+            return f"none of its {len(faces)} faces lies in the boxes or the mask given for it"
         return f"its largest face is {size:.0f} px, too small to recognise (from {smallest:.0f} px on)"
     return f"no face found ({width} x {height} px)"
 

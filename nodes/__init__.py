@@ -17,7 +17,7 @@ from . import (
     save_portrait,
     tiny,
 )
-from .aliases import add_search_aliases
+from .features import add_features
 from .guard import guarded
 from .saved import HEADS, IDENTITIES
 
@@ -43,4 +43,4 @@ class HiFiPortraitExtension(ComfyExtension):
             *tiny.NODES,
         ]
         provenance.register()
-        return guarded(add_search_aliases(nodes))
+        return guarded(add_features(nodes))

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
-from comfy_api.latest import io
-
 ALIASES: dict[str, tuple[str, ...]] = {
     "HiFiPortraitLoadFaceAnalyzer": ("insightface", "face detection", "antelopev2", "buffalo_l"),
     "HiFiPortraitLoadReferenceFaces": ("face reference", "faceid", "photos of a person"),
@@ -33,31 +28,3 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "HiFiPortraitSavePortrait": ("save image", "xmp", "iptc", "licence", "watermark", "generated"),
     "HiFiPortraitLoadTinyPortraitModel": ("tiny model", "demo model"),
 }
-
-
-def add_search_aliases(nodes: list[type[io.ComfyNode]], schema: Any = io.Schema) -> list[type[io.ComfyNode]]:
-    """Give every node its `ALIASES`, where the host's schema has a place for them.
-
-    Parameters
-    ----------
-    nodes : list[type[io.ComfyNode]]
-        Node classes; changed in place.
-    schema : Any
-        The host's schema class.
-    """
-    if "search_aliases" not in {field.name for field in dataclasses.fields(schema)}:
-        return nodes
-    for node in nodes:
-        _wrap(node)
-    return nodes
-
-
-def _wrap(node: type[io.ComfyNode]) -> None:
-    describe = node.define_schema
-
-    def define_schema(cls: type[io.ComfyNode]) -> io.Schema:
-        described: Any = describe()
-        described.search_aliases = list(ALIASES.get(described.node_id, ()))
-        return described
-
-    node.define_schema = classmethod(define_schema)  # type: ignore[method-assign,assignment]

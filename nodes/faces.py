@@ -28,6 +28,7 @@ from ..identity.compare_sheet import comparison_sheet
 from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
 from . import paths
 from .pictures import count_images, folder_version, named_images, progress, to_image
+from .reference_inputs import growing_inputs, growing_pictures, region_inputs, regions
 from .types import CATEGORY, FaceAnalyzer, FaceLandmarks3D, ReferenceFaces
 
 _FETCH = ("ask", "automatic")
@@ -126,7 +127,7 @@ class LoadReferenceFaces(io.ComfyNode):
             description=(
                 "Find one person's face in 1 to 64 photos, cut it out, and rate each photo. Photos that "
                 "show somebody else are found and set aside. Takes an image batch, a list of pictures of "
-                "different sizes, a folder, or all together."
+                "different sizes, a folder, or all together. Boxes or masks say which face is meant."
             ),
             is_input_list=True,
             inputs=[
@@ -183,6 +184,8 @@ class LoadReferenceFaces(io.ComfyNode):
                     "(0.36 for SFace). Lower it for drawings or very different views, raise it when a "
                     "look-alike slips in.",
                 ),
+                *region_inputs(),
+                *growing_inputs(),
             ],
             outputs=[
                 ReferenceFaces.Output(display_name="faces", tooltip="For Refine Faces and Compare Faces."),
@@ -213,9 +216,12 @@ class LoadReferenceFaces(io.ComfyNode):
         folder: list[str] | None = None,
         weights: list[str] | None = None,
         same_person_from: list[float] | None = None,
+        boxes: list[Any] | None = None,
+        masks: list[torch.Tensor] | None = None,
+        photos: Any = None,
     ) -> io.NodeOutput:
         """Choose, rate and weigh; the contact sheet is the node's preview."""
-        images = [batch for batch in images or [] if batch is not None]
+        images = [batch for batch in images or [] if batch is not None] + growing_pictures(photos)
         count = count_images(images)
         if count > MAX_REFERENCES:
             raise ValueError(f"there are {count} pictures; give at most {MAX_REFERENCES} references")
@@ -231,6 +237,7 @@ class LoadReferenceFaces(io.ComfyNode):
             disagree=other_people[0],
             weights=_parse_weights(_single(weights) or ""),
             same=_single(same_person_from) or None,
+            regions=regions(boxes, masks, len(pictures)),
         )
         references = load_references(pictures, analyzer[0], options, progress(len(pictures)))
         sheet = to_image(contact_sheet(references))

@@ -10,5 +10,7 @@ Identity = io.Custom("IDENTITY")
 FaceLandmarks3D = io.Custom("FACE_LANDMARKS_3D")
 Head = io.Custom("HEAD")
 HiFiNet = io.Custom("HIFI_NET")
+BoundingBox = io.Custom("BOUNDING_BOX")
+"""The host's own, by name: hosts that have no nodes of it yet have packs that do."""
 
 CATEGORY = "HiFi Portrait"

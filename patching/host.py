@@ -6,6 +6,7 @@ says what it does where the host is older than the feature.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -182,6 +183,29 @@ def layer_size(extra_options: Mapping[str, Any], length: int) -> tuple[int, int]
     while length % rows:
         rows -= 1
     return rows, length // rows
+
+
+def growing_inputs(io: Any) -> Any | None:
+    """Return the host's kind of input whose sockets grow with their links; None on hosts without it.
+
+    Parameters
+    ----------
+    io
+        The host's ``comfy_api.latest.io``.
+    """
+    autogrow = getattr(io, "Autogrow", None)
+    return autogrow if hasattr(autogrow, "TemplatePrefix") else None
+
+
+def schema_fields(schema: Any) -> frozenset[str]:
+    """Return what the host's schema of a node can hold, such as ``search_aliases`` on newer hosts.
+
+    Parameters
+    ----------
+    schema
+        The host's ``io.Schema``, a dataclass.
+    """
+    return frozenset(field.name for field in dataclasses.fields(schema))
 
 
 def outside_of_compilation(function: F) -> F:

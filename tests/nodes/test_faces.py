@@ -232,3 +232,61 @@ def test_every_input_and_output_is_explained(nodes):
         assert schema.description
         for item in [*schema.inputs, *schema.outputs]:
             assert item.tooltip, f"{schema.node_id}: {item}"
+
+
+@pytest.mark.host
+def test_a_box_or_a_mask_of_the_host_says_who_is_meant(host, photos):
+    """Two people side by side; what the host's own nodes give chooses the second."""
+    pair = host.base / "input" / "pair.png"
+    pictures = [Image.open(photos[name]).convert("RGB").resize((400, 500)) for name in ("obama", "biden")]
+    both = Image.new("RGB", (800, 500))
+    both.paste(pictures[0], (0, 0))
+    both.paste(pictures[1], (400, 0))
+    both.save(pair)
+    info = host.object_info()
+    workflow = {
+        "1": ANALYZER,
+        "2": {"class_type": "LoadImage", "inputs": {"image": "pair.png"}},
+        "3": {"class_type": "LoadImage", "inputs": {"image": host.upload(photos["biden"])}},
+        "4": {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 800, "height": 500}},
+        "5": {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 400, "height": 500}},
+        "6": {
+            "class_type": "MaskComposite",
+            "inputs": {"destination": ["4", 0], "source": ["5", 0], "x": 400, "y": 0, "operation": "add"},
+        },
+        "7": load_faces(images=["2", 0], masks=["6", 0]),
+        "8": {
+            "class_type": "HiFiPortraitCompareFaces",
+            "inputs": {"images": ["3", 0], "faces": ["7", 0], "analyzer": ["1", 0]},
+        },
+    }
+    if "PrimitiveBoundingBox" in info:
+        place = {"x": 400, "y": 0, "width": 400, "height": 500}
+        workflow["6"] = {"class_type": "PrimitiveBoundingBox", "inputs": place}
+        workflow["7"] = load_faces(images=["2", 0], boxes=["6", 0])
+    compared = host.run(workflow).nodes["8"]["text"][0]
+    assert float(compared.split("similarity ")[1].split(",")[0].split()[0]) > 0.6
+
+
+@pytest.mark.host
+def test_photos_come_by_sockets_that_grow(host, photos):
+    """Two sockets, a batch and a folder together; hosts without such sockets offer none."""
+    offered = host.object_info()["HiFiPortraitLoadReferenceFaces"]["input"]["optional"]
+    if "photos" not in offered:
+        assert not any(spec[0].startswith("COMFY_AUTOGROW") for spec in offered.values())
+        return
+    host.upload(photos["obama3"], "grown/third.jpg")
+    load = {
+        name: {"class_type": "LoadImage", "inputs": {"image": host.upload(photos[name])}} for name in PHOTOS
+    }
+    sockets = {"photos.photo0": ["obama", 0], "photos.photo1": ["obama2", 0]}
+    workflow = {
+        **load,
+        "1": ANALYZER,
+        "2": load_faces(images=["obama_partial_face", 0], folder="grown", **sockets),
+    }
+    workflow["3"] = {"class_type": "PreviewImage", "inputs": {"images": ["2", 2]}}
+    assert len(host.run(workflow).images(3)) == 4
+
+
+PHOTOS = ("obama", "obama2", "obama_partial_face")
