@@ -92,7 +92,7 @@ def init_from_base(net: HiFiNet, base: Mapping[str, Tensor]) -> int:
     """
     renamed = trunk_from_base(net.config, base)
     state = net.state_dict()
-    trunk = [k for k in state if not k.startswith("controlnet_") and not _is_extra(k)]
+    trunk = [k for k in state if not k.startswith("controlnet_") and not is_extra(k)]
     for key in trunk:
         if key not in renamed:
             if _own_transformer(net.config, key):
@@ -169,7 +169,7 @@ def convert_instantid(
     assign(HiFiPortrait(plain, device="meta"), state, f"{controlnet.name} and {adapter.name}")
     if extra_layers:
         fresh = build(config, seed=seed).state_dict()
-        state = {k: v for k, v in fresh.items() if _is_extra(k)} | state
+        state = {k: v for k, v in fresh.items() if is_extra(k)} | state
     else:
         config = plain
     provenance = {
@@ -282,7 +282,8 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
     return len(numbers)
 
 
-def _is_extra(key: str) -> bool:
+def is_extra(key: str) -> bool:
+    """Return whether a weight is of the parts that neither a base nor InstantID has."""
     own = ("refiner.detail.", "refiner.texture.", "hifi_net.texture_embedding.", "texture_embedding.")
     return ".fusion." in key or key.startswith(own)
 

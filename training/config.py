@@ -27,6 +27,14 @@ class Optimizer:
     """Peak of the learning rate."""
     base_multiplier: float = 1.0
     """Learning-rate multiplier of the base UNet and the word embeddings."""
+    refiner_multiplier: float = 1.0
+    """Of the face refiner."""
+    hifi_net_multiplier: float = 1.0
+    """Of HiFi-Net, UV texture and fusion included."""
+    attention_multiplier: float = 1.0
+    """Of identity attention."""
+    beta2: float = 0.98
+    """Decay of AdamW's second moments."""
     weight_decay: float = 0.01
     """Of matrices and convolutions; biases and norms have none."""
     clip: float = 1.0
@@ -58,7 +66,9 @@ class Data:
     """What a batch is drawn like."""
 
     batch: int = 12
-    """People in a batch."""
+    """People in a batch, of one process and one step of accumulation."""
+    resolution: int = 1024
+    """Side of the pictures, px; the tiny model's is that of its data."""
     reference_counts: tuple[float, ...] = (0.3, 0.25, 0.2, 0.2, 0.05)
     """Odds of 1, 2, ... references."""
     word_dropout: float = 0.12
@@ -107,6 +117,10 @@ class Losses:
     """Largest sigma, 0..1, from which a clean picture is predicted for them."""
     pictures_from: int | None = 0
     """First step with losses on pictures."""
+    pictures_ramp: int = 0
+    """Steps in which the losses on pictures then rise to their weights."""
+    picture_window: int = 64
+    """SDXL: side of the part around the face that is decoded for them, latent pixels."""
     texture: float = 0.0
     """Error of the fused UV texture, sampled at the target."""
     coarse_x0: float = 0.0
@@ -140,13 +154,48 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Base:
+    """The model that is extended."""
+
+    kind: str = "tiny"
+    """``tiny``: our own small model, trained too; ``sdxl``: a checkpoint that stays as it is (the paper)."""
+    checkpoint: str | None = None
+    """SDXL: folder in diffusers' layout, or a single file."""
+    config: str | None = None
+    """For a single file: folder in diffusers' layout that gives its sizes and tokenizers."""
+    warm_start: str = "base"
+    """SDXL: what HiFi-Net starts from: ``base`` (its encoder), or a HiFi-Portrait checkpoint, such as
+    InstantID's files become by ``hifi-portrait convert --extra-layers``."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """How a step is computed; no setting changes what is learned, beyond rounding."""
+
+    mixed_precision: str = "no"
+    """``no``, ``bf16`` or ``fp16``."""
+    accumulation: int = 1
+    """Batches for one optimizer step."""
+    gradient_checkpointing: bool = False
+    """Whether activations are computed again in the backward pass, which saves memory."""
+    compile: bool = False
+    """Whether ``torch.compile`` is used."""
+    workers: int = 0
+    """Processes of each process that read data."""
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """A training run of the tiny model; equal recipes on equal data give equal weights on one machine."""
+    """A training run; equal recipes on equal data give equal weights on one machine."""
 
     name: str = "tiny"
     """For messages; a recipe file without it is called as the file."""
     seed: int = 0
     """Of weights, batches and noise."""
+    base: Base = field(default_factory=Base)
+    """What is extended."""
+    hardware: Hardware = field(default_factory=Hardware)
+    """How a step is computed."""
     optimizer: Optimizer = field(default_factory=Optimizer)
     """AdamW and EMA."""
     schedule: Schedule = field(default_factory=Schedule)
@@ -162,7 +211,8 @@ class Recipe:
     export: Export = field(default_factory=Export)
     """Settings of the exported network."""
     network: tuple[tuple[str, Any], ...] = ()
-    """Fields of the tiny `HiFiNetConfig` that differ; an object in JSON."""
+    """Fields of `HiFiNetConfig` that differ from the tiny model's, or from what the base gives; an object in
+    JSON."""
 
     def __post_init__(self) -> None:
         """Refuse values that contradict each other.
@@ -176,6 +226,14 @@ class Recipe:
             raise ValueError(
                 f"recipe {self.name}: stage.transfer is {self.stage.transfer!r}, not 'all' or 'base'"
             )
+        for name, value, choices in (
+            ("base.kind", self.base.kind, ("tiny", "sdxl")),
+            ("hardware.mixed_precision", self.hardware.mixed_precision, ("no", "bf16", "fp16")),
+        ):
+            if value not in choices:
+                raise ValueError(f"recipe {self.name}: {name} is {value!r}, not {' or '.join(choices)}")
+        if self.base.kind == "sdxl" and not self.base.checkpoint:
+            raise ValueError(f"recipe {self.name}: base.checkpoint names the SDXL checkpoint to train on")
         known = {f.name for f in fields(HiFiNetConfig)}
         unknown = sorted(name for name, _ in self.network if name not in known)
         if unknown:
@@ -200,8 +258,10 @@ class Recipe:
         return _build(merge_settings(self.to_dict(), groups), self.name)
 
     @classmethod
-    def load(cls, path: Path | str) -> Recipe:
+    def load(cls, path: Path | str, changes: dict[str, Any] | None = None) -> Recipe:
         """Read a recipe; a bare name is one of the recipes that come with the project.
+
+        ``changes`` are merged into what it states, as with `changed`.
 
         Raises
         ------
@@ -209,7 +269,7 @@ class Recipe:
             If a file is missing or no JSON object, has unknown keys or values of another type, or the
             recipes that it extends go round in a circle.
         """
-        return _build(_read(str(path), None, ()), Path(path).name)
+        return _build(merge_settings(_read(str(path), None, ()), changes or {}), Path(path).name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `load` reads, all of it."""

@@ -1,0 +1,1 @@
+"""Training on SDXL through diffusers: the base, the networks beside it, cached latents and texts, losses."""
