@@ -98,6 +98,7 @@ class SdxlTask:
         if recognizer is not None:
             identity = IdentityLoss(recognizer, np.zeros(128, np.float32))
         landmarks = None if regressor is None else LandmarkLoss(regressor)  # type: ignore[arg-type]
+        self.system = system
         self.objective: nn.Module = SdxlObjective(recipe, system, self.base, identity, landmarks)
         self.constants: Mapping[str, Tensor] = {}
 
@@ -178,9 +179,7 @@ class SdxlTask:
         if examples is not None and self.held_out is not None:
             batch = default_collate([examples[n] for n in range(len(examples))])
             truth = [self.held_out.read(int(row)) for row in batch["row"]]
-            sample_sheet(
-                path, self.objective.system, self.base, {k: v.to(device) for k, v in batch.items()}, truth
-            )
+            sample_sheet(path, self.system, self.base, {k: v.to(device) for k, v in batch.items()}, truth)
 
     def export(
         self, path: Path, ema: Mapping[str, Tensor], steps: int, processes: int = 1, title: str = ""
