@@ -232,7 +232,7 @@ def _to_own(vectors: np.ndarray, labels: np.ndarray, people: np.ndarray) -> np.n
     rows = np.flatnonzero(labels >= 0)
     inside = (people[rows] == labels[rows]).astype(np.float64)
     count = sizes[labels[rows]] - inside
-    total = np.einsum("nd,nd->n", vectors[rows].astype(np.float64), sums[labels[rows]]) - inside
+    total = np.einsum("ij,ij->i", vectors[rows].astype(np.float64), sums[labels[rows]]) - inside
     own[rows] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return own
 

@@ -146,7 +146,7 @@ def fit_space(embeddings: np.ndarray, labels: np.ndarray, config: SimilarityConf
     unit = space(embeddings[used]).astype(np.float64)
     sums, sizes = group_sums(unit, owner, groups)
     # Of each picture to the others of its group.
-    own = (np.einsum("nd,nd->n", unit, sums[owner]) - 1.0) / (sizes[owner] - 1)
+    own = (np.einsum("ij,ij->i", unit, sums[owner]) - 1.0) / (sizes[owner] - 1)
     (typical, within), (strangers, between) = _spread(own), _spread(_between(sums / sizes[:, None]))
     above, below = _DEVIATIONS
     middle = (strangers * within + typical * between) / max(within + between, 1e-9)
@@ -181,7 +181,7 @@ def _between(means: np.ndarray) -> np.ndarray:
     """Average similarities of pictures of two groups, over pairs of groups."""
     count = len(means)
     shifts = range(1, max(2, min(count, _PAIRS // count + 1)))
-    return np.concatenate([np.einsum("nd,nd->n", means, np.roll(means, s, axis=0)) for s in shifts])
+    return np.concatenate([np.einsum("ij,ij->i", means, np.roll(means, s, axis=0)) for s in shifts])
 
 
 def _of_two_and_more(labels: np.ndarray) -> np.ndarray:
