@@ -10,7 +10,7 @@ import numpy as np
 
 from .balance import LARGEST_GAIN, agreement, solve_lights
 from .blend import blend, pull_push
-from .fill import continued, continued_within
+from .fill import continued, continued_within, with_pores
 from .layout import UVLayout, enlarge, padded
 from .light import basis, fit_light, unit
 from .model import HeadModel
@@ -188,6 +188,7 @@ def _fill(
     filled = continued(mixed, known, scalp)
     under, face = (enlarge(m, size) for m in (throat(layout, model), member(layout, model, "face")))
     filled = continued_within(filled, mixed, known, under, face)
+    filled = with_pores(filled, mixed, known, enlarge(member(layout, model, "face", "ears", "neck"), size))
     filled = _with_usual(filled, known, layout, model)
     confidence = np.maximum(sure, _MIRRORED * sure[:, ::-1])
     return filled, np.maximum(confidence, _FILLED)

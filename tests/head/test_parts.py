@@ -6,7 +6,7 @@ import pytest
 from hifi_portrait.faces.photo import HeadPhoto
 from hifi_portrait.head.balance import agreement, solve_lights
 from hifi_portrait.head.blend import blend, pull_push
-from hifi_portrait.head.fill import continued
+from hifi_portrait.head.fill import continued, with_pores
 from hifi_portrait.head.layout import UVLayout, enlarge
 from hifi_portrait.head.light import basis, fit_light, light_from, unit
 from hifi_portrait.head.matting import person_alpha
@@ -113,6 +113,33 @@ def test_hair_goes_on_as_hair_beside_skin(rng):
     assert abs(filled[20:100].mean() - 0.2) < 0.05
     assert filled[20:100].std() > 0.02
     np.testing.assert_allclose(filled[300:], colours[300:], atol=1e-5)
+
+
+def test_continued_hair_has_no_stripes_and_takes_nothing_of_the_background(rng):
+    """Noise goes on as noise: no direction stands out, and the bright edge of a matte is not repeated."""
+    colours = np.full((512, 512, 3), 0.8, np.float32)
+    scalp, known = np.zeros((512, 512), np.float32), np.ones((512, 512), np.float32)
+    scalp[:256] = 1
+    colours[:256] = 0.2 + 0.05 * rng.normal(size=(256, 512, 1)).astype(np.float32)
+    known[:128] = 0
+    colours[:133] = 0.9
+    filled = continued(colours, known, scalp)[10:110].mean(-1)
+    assert filled.mean() < 0.35
+    high = filled - cv2.GaussianBlur(filled, (0, 0), 4)
+    across, down = (np.abs(np.diff(high, axis=axis)).mean() for axis in (0, 1))
+    assert 0.6 < across / down < 1.6
+    assert np.abs(high.mean(1)).max() < 0.5 * high.std()
+
+
+def test_filled_skin_has_the_grain_of_shown_skin_and_its_colour(rng):
+    colours = 0.6 + 0.02 * rng.normal(size=(512, 512, 1)).astype(np.float32) * np.ones(3, np.float32)
+    known, skin = np.ones((512, 512), np.float32), np.ones((512, 512), np.float32)
+    known[:, 300:] = 0
+    smooth = np.where(known[..., None] > 0, colours, 0.6).astype(np.float32)
+    filled = with_pores(smooth, colours, known, skin)
+    np.testing.assert_array_equal(filled[:, :300], smooth[:, :300])
+    assert filled[:, 320:].std() == pytest.approx(0.02, abs=0.006)
+    assert filled[:, 320:].mean() == pytest.approx(0.6, abs=0.005)
 
 
 def test_the_fast_rasteriser_agrees_with_the_exact_one():
