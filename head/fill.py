@@ -15,8 +15,8 @@ _GRAIN = 0.09
 _PORES = 0.03
 """The same of continued skin."""
 _RIM = 0.014
-"""Width of the shown scalp's edge that is replaced little by little, as a share of the texture's side: it is
-seen at a grazing angle, stretched and mixed with background."""
+"""Width of the shown scalp's edge that goes on less, as a share of the texture's side: it is seen at a
+grazing angle, stretched and mixed with background."""
 _UNLIKE = (0.06, 0.18)
 """Difference to the skin's colour, square root of linear light, between which the scalp shows hair."""
 _HAIRY = 0.15
@@ -54,8 +54,7 @@ def continued(colours: np.ndarray, known: np.ndarray, scalp: np.ndarray) -> np.n
         shown = _hairy(colours, shown, np.median(colours[skin], 0))
     hair = pull_push(colours, (shown * np.maximum(own, 0.02)).astype(np.float32))
     hair = hair + _grain(colours, (shown > 0.5) & (own > 0.9), _GRAIN)
-    own = (known * own)[..., None]
-    filled = own * colours + (1 - own) * hair
+    filled = known[..., None] * colours + (1 - known[..., None]) * hair
     soft = cv2.GaussianBlur(on_scalp, (0, 0), size / 200)[..., None]
     return np.asarray(smooth + soft * (filled - smooth), np.float32)
 

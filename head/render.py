@@ -16,20 +16,18 @@ from .expression import blinks_of, expressed
 from .lids import SURE, ClosedLid, mixed
 from .light import basis, unit
 from .model import HeadModel
+from .mouth import light_inside, lips_closed
 from .raster import interpolate, triangle_ids
 from .records import Head, HeadRender
 from .visibility import smoothstep
-from .weights import INNER
 
 _OPAQUE = (0.15, 0.5)
 """Cosines between surface and line of sight: below the first the texture's opacity counts (it comes from the
 outlines that the photos show), from the second the head is solid."""
 _GRAZING = (0.05, 0.45)
 """Cosines between which confidence rises: foreshortened texels show little."""
-_CLOSED, _OPENING = 0.3, (0.03, 0.14)
-"""Brightness inside of closed lips, and how far they part (interocular distances) where it rises to 1."""
-_SHUTTING = (0.5, 0.95)
-"""Blink coefficients between which an eyeball goes dark behind its lids."""
+_SHUTTING, _SHUT = (0.5, 0.95), 0.3
+"""Blink coefficients between which an eyeball goes dark behind its lids, and its brightness then."""
 _COARSE = 2
 """Normals and what hangs on them are computed at one of so many pixels."""
 
@@ -114,7 +112,9 @@ def _render_one(
     model = HeadModel.load()
     width, height, device = landmarks.width, landmarks.height, texture.device
     matrix = rotation(*landmarks.pose[row])
-    geometry = head.geometry + expressed(model, head.geometry, landmarks.expression[row])
+    expression = landmarks.expression[row]
+    geometry = head.geometry + expressed(model, head.geometry, expression)
+    geometry += lips_closed(model, head.geometry, expression)
     posed = model.posed(geometry[model.source], matrix)
     points = project(posed, np.eye(3), scale, position)
     ids = triangle_ids(points, model.triangles, width, height)
@@ -127,7 +127,8 @@ def _render_one(
     ids = ids[part]
     points = points - [x0, y0, 0]
 
-    values = np.c_[model.uv * 2 - 1, points[:, 2:]]
+    shade = _shade(model, geometry, expression)
+    values = np.c_[model.uv * 2 - 1, points[:, 2:], shade]
     maps = interpolate(ids, points, model.triangles, values)
     grid = torch.from_numpy(maps[None, ..., :2]).to(device)
     sampled = grid_sample(texture, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
@@ -137,9 +138,8 @@ def _render_one(
     coarse = interpolate(ids[::_COARSE, ::_COARSE], points / _COARSE, model.triangles, normals)
     size = ids.shape[1], ids.shape[0]
     normal = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
-    on = _on_device(covered, normal, maps[..., 2], device)
-    shade = torch.from_numpy(_shade(model, geometry, landmarks.expression[row])[ids]).to(device)
-    picture = sampled[:3].permute(1, 2, 0) * (on["covered"] * shade)[..., None]
+    on = _on_device(covered, normal, maps, device)
+    picture = sampled[:3].permute(1, 2, 0) * on["lit"][..., None]
     if light is not None:
         gain = _gain(coarse, matrix, head.light, light)
         picture = _relit(picture, torch.from_numpy(cv2.resize(gain, size)).to(device))
@@ -159,7 +159,7 @@ def _render_one(
 
 
 def _on_device(
-    covered: np.ndarray, normal: np.ndarray, depth: np.ndarray, device: torch.device
+    covered: np.ndarray, normal: np.ndarray, maps: np.ndarray, device: torch.device
 ) -> dict[str, torch.Tensor]:
     """Return what is blended with: outline, opacity and confidence as far as geometry decides them."""
     cosine = normal[..., 2]
@@ -170,7 +170,8 @@ def _on_device(
         "sure": smoothstep(*_GRAZING, cosine),
         "covered": covered,
         "normal": normal,
-        "z": depth,
+        "z": maps[..., 2],
+        "lit": maps[..., 3] * covered,
     }
     return {name: torch.from_numpy(a.astype(np.float32)).to(device) for name, a in arrays.items()}
 
@@ -188,13 +189,8 @@ def _relit(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
 
 
 def _shade(model: HeadModel, geometry: np.ndarray, expression: np.ndarray) -> np.ndarray:
-    """(T + 1,) float32 brightness of triangles: dark behind lips and lids that hardly part; last: none."""
-    points = model.landmarks(geometry)
-    gap = float(np.linalg.norm(points[62] - points[66]))
-    shade = np.ones(len(model.triangles) + 1, np.float32)
-    inside = model.in_region(*INNER)[model.triangles].all(1)
-    shade[:-1][inside] = _CLOSED + (1 - _CLOSED) * smoothstep(*_OPENING, np.array(gap))
+    """(V,) float32 brightness: dark behind lips and lids that hardly part."""
+    shade = light_inside(model, geometry)
     for blink, ball in zip(blinks_of(model), ("right_eye", "left_eye"), strict=True):
-        behind = model.in_region(ball)[model.triangles].all(1)
-        shade[:-1][behind] = 1 - (1 - _CLOSED) * smoothstep(*_SHUTTING, expression[blink.row])
+        shade[model.in_region(ball)] = 1 - (1 - _SHUT) * smoothstep(*_SHUTTING, expression[blink.row])
     return shade

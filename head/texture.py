@@ -14,6 +14,7 @@ from .fill import continued, continued_within, with_pores
 from .layout import UVLayout, enlarge, padded
 from .light import basis, fit_light, unit
 from .model import HeadModel
+from .mouth import arch, crowns
 from .posed import Posed
 from .register import moved, registered
 from .unwrap import TO_LINEAR, Unwrapped, to_srgb8, unwrap
@@ -37,8 +38,9 @@ _USUAL = {
 """sRGB of what is inside a mouth, as ``training/data/synthetic`` has it."""
 _ENOUGH = 0.08
 """Share of a region that must be shown for its own colour to go on instead of the usual one."""
-_REDDEST_TEETH = 0.15
-"""Red minus blue, square root of linear light."""
+_REDDISH, _DIM = (0.16, 0.26), (0.3, 0.5)
+"""Red minus blue (square root of linear light) and brightness, as a share of usual teeth's, between which
+something is no tooth, or one."""
 _USUAL_SKIN = 0.75
 """Square root of linear light of a well lit face's brightest channel."""
 
@@ -215,17 +217,24 @@ def _with_usual(filled: np.ndarray, known: np.ndarray, layout: UVLayout, model: 
     face = enlarge(member(layout, model, "face"), size) * (known > 0.9)
     lit = np.median(filled[face > 0.9].max(-1)) if (face > 0.9).any() else _USUAL_SKIN
     brightness = float(np.clip(lit / _USUAL_SKIN, 0.45, 1.15))
+    way = enlarge(layout.interpolate(arch(model)[:, None])[..., 0], size)
     for region, colour in _USUAL.items():
         usual = np.sqrt(TO_LINEAR[list(colour)]) * brightness
         inside = enlarge(member(layout, model, region), size)
-        own = (inside > 0.9) & (known > 0.9)
+        shown = known
+        if "teeth" in region:
+            # Lips, gums and the mouth's dark that land on teeth are not teeth.
+            red = filled[..., 0] - filled[..., 2]
+            white = 1 - smoothstep(*_REDDISH, red)
+            shown = known * white * smoothstep(*_DIM, filled.max(-1) / max(float(usual.max()), 1e-6))
+        own = (inside > 0.9) & (shown > 0.9)
         if own.mean() > _ENOUGH * (inside > 0.9).mean():
-            found = np.median(filled[own], 0)
-            # Lips and gums that land on teeth are not their colour.
-            if "teeth" not in region or found[0] - found[2] < _REDDEST_TEETH:
-                usual = found
-        share = inside * (1 - known)
-        filled = filled + share[..., None] * (usual - filled)
+            usual = np.median(filled[own], 0)
+        wanted = np.broadcast_to(usual, filled.shape)
+        if "teeth" in region:
+            wanted = wanted * np.sqrt(crowns(way, region == "upper_teeth"))[..., None]
+        share = inside * (1 - shown)
+        filled = filled + share[..., None] * (wanted - filled)
     return filled.astype(np.float32)
 
 

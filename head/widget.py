@@ -12,11 +12,14 @@ from safetensors.numpy import save
 from .expression import blink_of, blinks_of
 from .lids import MIXED, closed_lids
 from .model import HeadModel
+from .mouth import SMILE, closing
 
 FORMAT = "hifi-portrait-widget-head/2"
 SIZE = 512
 """Side of the texture, px: the widget is about 400 px wide."""
 _QUALITY = 88
+_LEAST = 1e-4
+"""Displacement that is left out, interocular distances."""
 
 
 class Textured(Protocol):
@@ -48,12 +51,11 @@ def widget_file(head: Textured, size: int = SIZE) -> bytes:
     Returns
     -------
     bytes
-        A safetensors file: ``geometry`` (G, 3) int16 with the metadata's ``scale``; ``texture``, a JPEG with
-        the colours above, the opacity as grey below, and below that the colours' rows from ``lids_top`` on
-        with both lids closed; and what the blinks named in ``blinks`` add to the mesh's own:
-        ``blink_start``, ``blink_place`` and ``blink_delta`` (int16 with ``blink_scale``), as the mesh's file
-        has its expressions. ``lids_mixed``: coefficients between which closed lids
-        are mixed in. About 150 kB.
+        A safetensors file: ``geometry`` (G, 3) int16, lips closed, with the metadata's ``scale``;
+        ``texture``, a JPEG with the colours above, the opacity as grey below, and below that the colours'
+        rows from ``lids_top`` on with both lids closed; and what the expressions named in ``own`` add to the
+        mesh's: ``own_start``, ``own_place`` and ``own_delta`` (int16 with ``own_scale``), as the mesh's file
+        has its expressions. ``lids_mixed``: coefficients between which closed lids are mixed in. 150 kB.
     """
     model = HeadModel.load()
     lids, top = _with_closed_lids(head.texture, model, size)
@@ -65,18 +67,23 @@ def widget_file(head: Textured, size: int = SIZE) -> bytes:
     if not done:
         raise ValueError("the head's texture cannot be written as JPEG; reinstall opencv-python")
     tensors: dict[str, np.ndarray] = {"texture": np.asarray(jpeg).ravel()}
-    tensors["geometry"], scale = _sixteen_bit(head.geometry)
-    metadata = {"format": FORMAT, "scale": repr(scale), "lids_top": str(top), "lids_mixed": json.dumps(MIXED)}
-    if len(head.geometry) == len(model.mean):
+    geometry, metadata = head.geometry, {"format": FORMAT}
+    if len(geometry) == len(model.mean):
         # Another mesh's head is told by the widget.
-        blinks = blinks_of(model)
-        moved = [blink.moved for blink in blinks]
-        tensors["blink_start"] = np.r_[0, np.cumsum([len(places) for places in moved])].astype(np.int32)
-        tensors["blink_place"] = np.concatenate(moved).astype(np.uint16)
-        added = np.concatenate([blink_of(model, head.geometry, blink) for blink in blinks])
-        tensors["blink_delta"], blink_scale = _sixteen_bit(added)
-        metadata["blink_scale"] = repr(blink_scale)
-        metadata["blinks"] = json.dumps([model.expression_names[blink.row] for blink in blinks])
+        shut = closing(model, geometry)
+        geometry = geometry + shut
+        added = [
+            (blink.row, blink.moved, blink_of(model, head.geometry, blink)) for blink in blinks_of(model)
+        ]
+        lips = np.nonzero(np.abs(shut).max(1) > _LEAST)[0]
+        added += [(model.expression_names.index(name), lips, shut[lips] / -len(SMILE)) for name in SMILE]
+        tensors["own_start"] = np.r_[0, np.cumsum([len(places) for _, places, _ in added])].astype(np.int32)
+        tensors["own_place"] = np.concatenate([places for _, places, _ in added]).astype(np.uint16)
+        tensors["own_delta"], own_scale = _sixteen_bit(np.concatenate([delta for _, _, delta in added]))
+        metadata["own_scale"] = repr(own_scale)
+        metadata["own"] = json.dumps([model.expression_names[row] for row, _, _ in added])
+    tensors["geometry"], scale = _sixteen_bit(geometry)
+    metadata |= {"scale": repr(scale), "lids_top": str(top), "lids_mixed": json.dumps(MIXED)}
     return save(tensors, metadata)
 
 

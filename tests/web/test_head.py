@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hifi_portrait.head.expression import expressed
 from hifi_portrait.head.model import REGIONS, HeadModel
+from hifi_portrait.head.mouth import lips_closed
 from hifi_portrait.head.widget import widget_file
 from hifi_portrait.landmarks.camera import project, rotation
 from PIL import Image
@@ -86,7 +87,7 @@ def test_vertices_are_the_servers(page, pose):
     expression = np.zeros(52)
     expression[[model.expression_names.index(n) for n in ("jawOpen", "mouthSmileLeft")]] = 0.7, 0.9
     found, _, _ = draw(page, head, pose, expression, gl=False)
-    geometry = head.geometry + model.expressed(expression)
+    geometry = head.geometry + model.expressed(expression) + lips_closed(model, head.geometry, expression)
     expected = model.posed(geometry, rotation(*pose))[model.source]
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
@@ -103,7 +104,8 @@ def test_lids_close_as_the_servers_do_on_this_persons_eyes(page):
     head.geometry[model.geometry_region == REGIONS.index("lids"), 1] *= 1.5
     for expression in (blink("Left"), 0.6 * blink("Left", "Right")):
         found, _, _ = draw(page, head, expression=expression, gl=False)
-        expected = (head.geometry + expressed(model, head.geometry, expression))[model.source]
+        geometry = head.geometry + expressed(model, head.geometry, expression)
+        expected = (geometry + lips_closed(model, head.geometry, expression))[model.source]
         np.testing.assert_allclose(found, expected, atol=2e-3)
     assert np.abs(expected - (head.geometry + model.expressed(expression))[model.source]).max() > 0.02
 

@@ -62,10 +62,10 @@ export class HeadMesh {
    * @param {Float32Array} neutral (G, 3)
    * @param {ArrayLike<number>} expression ARKit coefficients in the order of `names`
    * @param {Float32Array} out (G, 3)
-   * @param {import('./head_person.js').Blink[]} [blinks] what the person's own add
+   * @param {import('./head_person.js').Own[]} [own] what the person's expressions add
    * @returns {Float32Array}
    */
-  expressed(neutral, expression, out, blinks = []) {
+  expressed(neutral, expression, out, own = []) {
     out.set(neutral)
     for (let k = 0; k < this.names.length; k++) {
       const c = expression[k]
@@ -77,7 +77,7 @@ export class HeadMesh {
         out[at + 2] += c * this.delta[3 * row + 2]
       }
     }
-    for (const { name, places, delta } of blinks) {
+    for (const { name, places, delta } of own) {
       const c = expression[this.names.indexOf(name)]
       if (!c) continue
       for (let row = 0; row < delta.length; row++) out[3 * places[Math.floor(row / 3)] + (row % 3)] += c * delta[row]

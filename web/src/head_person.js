@@ -9,7 +9,7 @@ import { parseSafetensors } from './safetensors.js'
  * @property {Float32Array} places (G, 3) neutral, head frame
  * @property {ImageBitmap} texture colours above, opacity (as grey) below, then rows of colours with closed lids
  * @property {Lids} lids
- * @property {Blink[]} blinks what this person's blinks add to the mesh's own
+ * @property {Own[]} own what this person's expressions add to the mesh's
  */
 
 /**
@@ -21,7 +21,7 @@ import { parseSafetensors } from './safetensors.js'
  */
 
 /**
- * @typedef {object} Blink
+ * @typedef {object} Own
  * @property {string} name of the ARKit coefficient
  * @property {Int32Array} places (M,) rows of the mesh's places
  * @property {Float32Array} delta (M, 3) displacement at 1
@@ -44,7 +44,7 @@ export async function readPerson(buffer) {
     places: scaled(tensors.geometry, metadata.scale),
     texture,
     lids: { side, top: Number(metadata.lids_top), rows: texture.height - 2 * side, mixed: JSON.parse(metadata.lids_mixed) },
-    blinks: blinksOf(metadata, tensors)
+    own: ownOf(metadata, tensors)
   }
 }
 
@@ -54,14 +54,14 @@ const scaled = (tensor, scale) => Float32Array.from(tensor.data, (value) => valu
 /**
  * @param {Record<string, string>} metadata
  * @param {Record<string, import('./safetensors.js').Tensor>} tensors
- * @returns {Blink[]}
+ * @returns {Own[]}
  */
-function blinksOf(metadata, tensors) {
-  if (!metadata.blinks) return []
-  const start = tensors.blink_start.data
-  const places = Int32Array.from(tensors.blink_place.data)
-  const delta = scaled(tensors.blink_delta, metadata.blink_scale)
-  return JSON.parse(metadata.blinks).map((/** @type {string} */ name, /** @type {number} */ k) => ({
+function ownOf(metadata, tensors) {
+  if (!metadata.own) return []
+  const start = tensors.own_start.data
+  const places = Int32Array.from(tensors.own_place.data)
+  const delta = scaled(tensors.own_delta, metadata.own_scale)
+  return JSON.parse(metadata.own).map((/** @type {string} */ name, /** @type {number} */ k) => ({
     name,
     places: places.subarray(start[k], start[k + 1]),
     delta: delta.subarray(3 * start[k], 3 * start[k + 1])

@@ -75,7 +75,7 @@ export class HeadView {
       cy: (place.cy - frame.y) * density,
       scale: place.scale * density
     }
-    this.mesh.expressed(this.person.places, expression, this.places, this.person.blinks)
+    this.mesh.expressed(this.person.places, expression, this.places, this.person.own)
     this.mesh.posed(this.places, pose, this.turned)
     this.mesh.vertices(this.turned, this.vertices)
     const shut = shutting(this.person, this.mesh.names, expression)
