@@ -13,12 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from ..boundary.settings import build_settings, read_settings
+from .duplicates import DuplicatesConfig
+from .purify import PurifyConfig
 
 TEXTURES = ("none", "person", "picture", "both")
 """Of what UV textures are made: of all a person's pictures together, of each picture alone."""
 CAPTIONERS = ("column", "tags")
 """``column`` takes the source's captions, ``tags`` describes pose and expression where there is none."""
 PICTURE_KINDS = ("jpg", "png")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table or a shard says what; null looks for the usual names."""
+
+    path: str | None = None
+    """Column of a table with the paths: ``path``, ``file``, ``file_name``, ``filename``, ``image``."""
+    identity: str | None = None
+    """Column, or key in a shard's JSON, with the person: ``identity``, ``person``, ``label``."""
+    caption: str | None = None
+    """The same for captions: ``caption``, ``text``."""
+    labelled_folders: bool = True
+    """Whether the first folder below a source folder is the person's label."""
 
 
 @dataclass(frozen=True)
@@ -70,41 +86,13 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Faces become people, by a graph of nearest neighbours."""
+class People:
+    """How many pictures a person must have."""
 
-    same: float | None = None
-    """Cosine similarity from which two faces are one person; null: the recognizer's calibration."""
-    neighbours: int = 32
-    """Nearest neighbours that are looked up for each face."""
-    exact_up_to: int = 20000
-    """Faces up to which the index is exact; above it is approximate (inverted lists)."""
-    probes: int = 32
-    """Lists of the approximate index that are searched."""
-
-
-@dataclass(frozen=True)
-class Purify:
-    """People are cleaned: outliers, two people in one, one person under two labels."""
-
-    outlier: float | None = None
-    """Least similarity of a face to its person's mean; null: the recognizer's calibration."""
-    merge: float | None = None
-    """Similarity of two people's means from which they are one; null: the recognizer's calibration."""
     fewest_pictures: int = 2
     """People with fewer are rejected: a picture can't be its own reference."""
     most_pictures: int | None = None
     """Of one person; the best are kept. null: all."""
-
-
-@dataclass(frozen=True)
-class Duplicates:
-    """Pictures that are there already, resized, recompressed, cropped or mirrored."""
-
-    hash_distance: int = 10
-    """Bits of 64 that perceptual hashes of the aligned faces may differ by."""
-    similarity: float = 0.9
-    """Least cosine similarity of the faces beside it."""
 
 
 @dataclass(frozen=True)
@@ -183,18 +171,20 @@ class DataSheet:
 class PipelineConfig:
     """All settings of a build; equal ones on an equal source give equal bytes on one machine."""
 
+    source: Source = field(default_factory=Source)
+    """Columns and folders."""
     decode: Decode = field(default_factory=Decode)
     """Reading."""
     detect: Detect = field(default_factory=Detect)
     """Faces."""
     filter: Filter = field(default_factory=Filter)
     """Usable faces."""
-    group: Group = field(default_factory=Group)
-    """People."""
-    purify: Purify = field(default_factory=Purify)
-    """Clean people."""
-    duplicates: Duplicates = field(default_factory=Duplicates)
+    purify: PurifyConfig = field(default_factory=PurifyConfig)
+    """Grouping (its group ``grouping``) and cleaning of people."""
+    duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
     """Once only."""
+    people: People = field(default_factory=People)
+    """Pictures of a person."""
     matte: Matte = field(default_factory=Matte)
     """Persons in pictures."""
     fit: Fit = field(default_factory=Fit)
@@ -278,16 +268,18 @@ _NUMBERS: tuple[tuple[str, float, float], ...] = (
     ("filter.largest_yaw", 0, 180),
     ("filter.largest_pitch", 0, 90),
     ("filter.largest_roll", 0, 180),
-    ("group.same", -1, 1),
-    ("group.neighbours", 1, 1024),
-    ("group.exact_up_to", 0, 1 << 40),
-    ("group.probes", 1, 1 << 20),
-    ("purify.outlier", -1, 1),
-    ("purify.merge", -1, 1),
-    ("purify.fewest_pictures", 1, 1 << 20),
-    ("purify.most_pictures", 1, 1 << 20),
-    ("duplicates.hash_distance", 0, 64),
+    ("people.fewest_pictures", 1, 1 << 20),
+    ("people.most_pictures", 1, 1 << 20),
+    ("purify.keep", -1, 2),
+    ("purify.move", -1, 2),
+    ("purify.margin", 0, 2),
+    ("purify.merge", -1, 2),
+    ("duplicates.bits", 0, 64),
+    ("duplicates.certain_bits", 0, 64),
     ("duplicates.similarity", -1, 1),
+    ("duplicates.correlation", -1, 1),
+    ("duplicates.colour", 0, 255),
+    ("duplicates.neighbours", 1, 1024),
     ("matte.smallest_share", 0, 1),
     ("fit.largest_residual", 0, 10),
     ("fit.most_pictures", 1, 256),

@@ -76,7 +76,9 @@ class PictureRecord:
     embedding_norm : float
         As the recognizer gave it.
     hashes : np.ndarray
-        (2,) uint64: perceptual hash of the aligned face, and of its mirror image.
+        (2,) uint64: perceptual hashes of the aligned face and of its mirror image.
+    view : bytes
+        The aligned face as PNG, for the comparison of copies; empty where there is no face.
     stage : str
         One of `STAGES`: the one that rejected it, or `ACCEPTED`.
     reason : str
@@ -109,6 +111,7 @@ class PictureRecord:
     embedding: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     embedding_norm: float = 1.0
     hashes: np.ndarray = field(default_factory=lambda: np.zeros(2, np.uint64))
+    view: bytes = b""
     stage: str = ACCEPTED
     reason: str = ""
     numbers: dict[str, float | int | str] = field(default_factory=dict)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -44,6 +46,14 @@ class UnreadablePictureError(ValueError):
     """A file that is no usable picture; one line that names it and says why."""
 
 
+class TooLargePictureError(UnreadablePictureError):
+    """One of more bytes or pixels than are read."""
+
+
+class AnimatedPictureError(UnreadablePictureError):
+    """One of several frames, where one is wanted."""
+
+
 def read_picture(path: Path) -> np.ndarray:
     """Read a picture file, turned upright as its EXIF data says.
 
@@ -61,8 +71,38 @@ def read_picture(path: Path) -> np.ndarray:
         Not a picture of `FORMATS`, too large, or damaged. Nothing else is ever raised.
     """
     shown = text.name(path.name)
+    return _read(lambda: _opened(path, shown), shown)
+
+
+def decode_picture(data: bytes, name: str, animated: bool = False) -> np.ndarray:
+    """Decode a picture file's bytes as `read_picture` does a file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content.
+    name : str
+        What messages call it.
+    animated : bool
+        Whether the first frame of an animation is taken; otherwise it is refused.
+
+    Raises
+    ------
+    TooLargePictureError, AnimatedPictureError, UnreadablePictureError
+        As `read_picture`. Nothing else is ever raised.
+    """
+    shown = text.name(name)
+    return _read(lambda: _checked(io.BytesIO(data), len(data), shown), shown, animated)
+
+
+def _read(
+    opened: Callable[[], contextlib.AbstractContextManager[Image.Image]], shown: str, animated: bool = True
+) -> np.ndarray:
     try:
-        with _opened(path, shown) as image:
+        with opened() as image:
+            # Phones keep a depth map or a second view in an MPO: its first frame is the picture.
+            if not animated and image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+                raise AnimatedPictureError(f"{shown} has several frames; save one of them")
             width, height = image.size
             zoom = min(1.0, LONGEST_SIDE / max(width, height))
             if zoom < 1.0:
@@ -174,34 +214,39 @@ def _opened(path: Path, shown: str) -> Iterator[Image.Image]:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise UnreadablePictureError(f"{shown} is not a file")
-    if not found.st_size:
+    with path.open("rb") as file, _checked(file, found.st_size, shown) as image:
+        yield image
+
+
+@contextlib.contextmanager
+def _checked(file: BinaryIO, size_bytes: int, shown: str) -> Iterator[Image.Image]:
+    if not size_bytes:
         raise UnreadablePictureError(f"{shown} is empty; copy it again")
-    if found.st_size > MOST_BYTES:
-        raise UnreadablePictureError(
-            f"{shown} has {found.st_size >> 20} MB, a picture at most {MOST_BYTES >> 20}; save it smaller"
+    if size_bytes > MOST_BYTES:
+        raise TooLargePictureError(
+            f"{shown} has {size_bytes >> 20} MB, a picture at most {MOST_BYTES >> 20}; save it smaller"
         )
-    with path.open("rb") as file:
-        size, most = "", MOST_PIXELS
-        try:
-            image = Image.open(file, formats=FORMATS)
-        except Image.DecompressionBombError:
-            size = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} megapixels"
-        except Exception as error:  # whatever Pillow raises: the file is somebody else's
-            detail = "" if isinstance(error, Image.UnidentifiedImageError) else f": {text.reason(error)}"
-            raise UnreadablePictureError(
-                f"{shown} is not a readable picture (corrupt, or not JPEG, PNG, WebP, BMP or TIFF{detail})"
-            ) from None
-        else:
-            if image.format not in ("JPEG", "MPO"):
-                most //= 2
-            if image.width * image.height > most:
-                size = f"{image.width} x {image.height} pixels"
-        if size:
-            raise UnreadablePictureError(
-                f"{shown} has {size}, at most {most // 10**6} megapixels are read; save it smaller"
-            )
-        with image:
-            yield image
+    size, most = "", MOST_PIXELS
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError:
+        size = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} megapixels"
+    except Exception as error:  # whatever Pillow raises: the file is somebody else's
+        detail = "" if isinstance(error, Image.UnidentifiedImageError) else f": {text.reason(error)}"
+        raise UnreadablePictureError(
+            f"{shown} is not a readable picture (corrupt, or not JPEG, PNG, WebP, BMP or TIFF{detail})"
+        ) from None
+    else:
+        if image.format not in ("JPEG", "MPO"):
+            most //= 2
+        if image.width * image.height > most:
+            size = f"{image.width} x {image.height} pixels"
+    if size:
+        raise TooLargePictureError(
+            f"{shown} has {size}, at most {most // 10**6} megapixels are read; save it smaller"
+        )
+    with image:
+        yield image
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
