@@ -8,10 +8,11 @@ appears whole, nothing is lost or doubled.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .analyse import AnalyzerChoice, Tools
 from .config import PipelineConfig
@@ -82,10 +83,10 @@ class RayRunner:
                     num_cpus=self._workers,
                     include_dashboard=False,
                     log_to_driver=False,
-                    logging_level="ERROR",
+                    logging_level=logging.ERROR,
                 )
             else:
-                self._ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+                self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ValueError(f"no Ray cluster at {address}: {str(error).splitlines()[0][:120]}") from None
 
@@ -97,11 +98,11 @@ class RayRunner:
         workers = min(self._workers, len(rows))
         pieces = self._ray.data.from_items(rows, override_num_blocks=len(rows))
         done = pieces.map(
-            Actor,
+            cast(Any, Actor),  # Ray makes one for each worker
             fn_constructor_args=self._arguments,
             concurrency=workers,
             num_cpus=1,
-            **({"num_gpus": self._gpus} if self._gpus else {}),
+            num_gpus=self._gpus or None,
         )
         for row in done.iter_rows():
             yield int(row["pictures"])

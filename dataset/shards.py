@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -91,7 +91,7 @@ def read_shard(path: Path, endings: Collection[str] | None = None) -> Iterator[t
     try:
         with tarfile.open(path, "r:") as opened:
             for member in opened:
-                opened.members = []  # tarfile keeps every header it has read
+                cast(Any, opened).members = []  # tarfile keeps every header it has read
                 base, ending = base_plus_ext(member.name)
                 if base is None or not member.isfile():
                     continue

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..boundary.parse import BadJsonError, parse_json
 from ..boundary.text import name, printable, reason
@@ -135,7 +135,7 @@ def _samples(opened: tarfile.TarFile) -> Iterator[_Sample]:
     sample: _Sample | None = None
     for member in opened:
         base, ending = base_plus_ext(member.name) if member.isfile() else (None, None)
-        opened.members = []  # tarfile keeps every header it has read
+        cast(Any, opened).members = []  # tarfile keeps every header it has read
         if base is None or ending is None:
             continue
         if sample is None or base != sample.base:
