@@ -65,7 +65,7 @@ def detections(text: str) -> list[int]:
             wrong = asked(node, names)
         else:
             wrong = isinstance(node, ast.Try) and tried(node)
-        if wrong:
+        if wrong and isinstance(node, ast.stmt | ast.expr):
             found.append(node.lineno)
     return found
 
