@@ -55,6 +55,7 @@ DATA = {
     "training/recipes": "Training runs: what each states beyond the defaults or what it extends.",
     "web/data": "The 3D face, the head and the artists' sliders, read by Python and by the widget.",
     "web/docs": "Help pages of the nodes, and their pictures.",
+    "subgraphs": "Blueprints: several nodes as one, for the host's node library.",
     "example_workflows": "Workflows for artists, and their thumbnails.",
 }
 """Folders with files that tell nothing of themselves."""

@@ -12,7 +12,7 @@ from harness.workflows import FIRST_PORTRAIT, ids, prompt_of, with_inputs
 
 NODES_ONLY = {
     "boundary", "faces", "head", "identity", "landmarks", "models", "nodes", "patching", "tiny",
-    "assets", "locales", "web", "example_workflows",
+    "assets", "locales", "web", "example_workflows", "subgraphs",
     "__init__.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "CHANGELOG.md",
 }  # fmt: skip
 
