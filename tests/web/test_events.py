@@ -84,7 +84,7 @@ def test_the_face_follows(renderer, person_host, browser):
               const graph = app.graph.serialize()
               const node = app.graph._nodes.find((n) => n.comfyClass === kind)
               const names = node.widgets.filter((w) => w.serialize !== false).map((w) => w.name)
-              graph.nodes.find((n) => n.id === node.id).widgets_values[names.indexOf('height')] = height
+              graph.nodes.find((n) => n.type === kind).widgets_values[names.indexOf('height')] = height
               await app.loadGraphData(graph, false, false)
             }""",
             [GENERATE, height],
