@@ -17,7 +17,7 @@ from harness import record
 from harness.archive import build, findings, unpack
 from harness.host import host_path, link
 
-PAIRS = 7
+PAIRS = 5
 START = """
 import atexit, runpy, sys, time
 sys.path.insert(0, '.')
@@ -71,7 +71,7 @@ def import_cost(pack: Path, scratch: Path, pairs: int) -> Figures:
 
 
 def main(quick: bool = False) -> Figures:
-    """Measure; ``quick``: one pair of starts instead of seven."""
+    """Measure; ``quick``: one pair of starts instead of five."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         archive = build(Path(scratch, "node.zip"))
         pack = Path(scratch, "pack")
