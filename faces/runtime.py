@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ PROVIDERS = {
     "CoreML": "CoreMLExecutionProvider",
 }
 """Names shown to the artist and what ONNX Runtime calls them."""
+
+VARIANTS = ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime")
+"""Packages that all bring the folder ``onnxruntime``: whichever is installed last wins, in part."""
 
 PROVIDER_CHOICES = ("auto", *PROVIDERS)
 
@@ -63,7 +68,10 @@ def onnx_providers(choice: str, auto: tuple[str, ...] = _AUTO_ORDER) -> list[str
 
 
 def provider_note(choice: str, running: str) -> str:
-    """Describe the provider that really runs, and why where it is not the chosen one."""
+    """Describe the provider that really runs, why where it is not the chosen one, and doubled packages."""
+    problem = variants_problem(installed_variants(), usable=True)
+    if problem:
+        return f"{running}; {problem}"
     if choice in ("auto", running):
         return running
     package = {"CUDA": "onnxruntime-gpu", "DirectML": "onnxruntime-directml"}.get(choice, "onnxruntime")
@@ -212,9 +220,49 @@ class LiteModel:
             return [self._interpreter.get_tensor(index) for index in self._outputs]
 
 
+def installed_variants() -> list[str]:
+    """Return which packages of ONNX Runtime are installed, the plain one last; they share one folder."""
+    found = []
+    for name in VARIANTS:
+        try:
+            version(name)
+        except PackageNotFoundError:
+            continue
+        found.append(name)
+    return found
+
+
+def variants_problem(installed: Sequence[str], usable: bool) -> str | None:
+    """Return one line with the remedy where ONNX Runtime's packages are in each other's way.
+
+    Parameters
+    ----------
+    installed : sequence of str
+        As from `installed_variants`.
+    usable : bool
+        Whether the package could be imported and is whole.
+    """
+    pip = f'"{sys.executable}" -m pip'
+    if len(installed) > 1:
+        names = " ".join(installed)
+        return (
+            f"{' and '.join(installed)} are installed and overwrite each other:  "
+            f"{pip} uninstall -y {names}  and then  {pip} install {installed[0]}"
+        )
+    if installed and not usable:
+        line = f"{pip} install --force-reinstall --no-deps {installed[0]}"
+        return f"{installed[0]} is installed, but files of it are missing:  {line}  and restart"
+    return None
+
+
 def _onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise missing_package("onnxruntime", "face analysis") from None
-    return onnxruntime
+        onnxruntime = None
+    if hasattr(onnxruntime, "InferenceSession"):
+        return onnxruntime
+    problem = variants_problem(installed_variants(), usable=False)
+    if problem:
+        raise MissingPackageError(problem)
+    raise missing_package("onnxruntime", "face analysis")
