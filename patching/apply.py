@@ -11,7 +11,9 @@ from .attention import IdentityAttention, give_clone_its_own
 from .blocks import UNetLayout, unet_layout
 from .host import latent_downscale
 from .masks import prepare_mask
+from .memory import PrepareSampling
 from .patch import HiFiPatch
+from .plan import KEY
 from .settings import PatchSettings
 from .wrappers import OuterSample, apply_model, calc_cond_batch, diffusion_model
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from ..identity.identity import Identity
     from ..landmarks.landmarks import FaceLandmarks3D
     from .loading import HiFiNetPatcher
-
-KEY = "hifi_portrait"
-"""Key of everything that this pack registers with a MODEL."""
 
 
 def apply_hifi_net(
@@ -72,6 +71,7 @@ def apply_hifi_net(
     patches = (*applied_patches(model), patch)
     wrappers = {
         WrappersMP.OUTER_SAMPLE: OuterSample(patches, layout),
+        WrappersMP.PREPARE_SAMPLING: PrepareSampling(patches, layout),
         WrappersMP.CALC_COND_BATCH: calc_cond_batch,
         WrappersMP.APPLY_MODEL: apply_model,
         WrappersMP.DIFFUSION_MODEL: diffusion_model,

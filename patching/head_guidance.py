@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from comfy.patcher_extension import WrappersMP
@@ -24,8 +24,9 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from .encode_render import EncodedRender, fit_render
-from .host import noise_share
+from .host import noise_share, percent_to_sigma
 from .masks import fit_mask, prepare_mask
+from .run_cache import RunCache
 from .schedule import Schedule
 
 if TYPE_CHECKING:
@@ -95,17 +96,12 @@ class GuideSettings:
             raise ValueError(f"colours must be one of {COLOUR_CHOICES}, it is {self.colours!r}")
 
 
-class GuideRun:
-    """What the guides of a MODEL keep while it is sampled; emptied at the end."""
+class GuideRun(NamedTuple):
+    """What the guides of a MODEL have while it is sampled."""
 
-    def __init__(self) -> None:
-        self.kept: dict[tuple[Any, ...], Any] = {}
-
-    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        """Return what belongs to ``key``, made when it is asked for first."""
-        if key not in self.kept:
-            self.kept[key] = make()
-        return self.kept[key]
+    cache: RunCache
+    percent_to_sigma: Callable[[float], float]
+    """The MODEL's schedule."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +136,11 @@ class HeadGuide:
         """Return the host's ``denoised``, drawn towards the render; the host calls it once in a step."""
         denoised: Tensor = args["denoised"]
         model = args["model"]
-        run: GuideRun = args["model_options"].get("transformer_options", {}).get(KEY) or GuideRun()
         sampling = model.model_sampling
-        schedule = run.once((self.uid, "schedule"), lambda: self._schedule(sampling.percent_to_sigma))
+        run: GuideRun | None = args["model_options"].get("transformer_options", {}).get(KEY)
+        if run is None:  # called by a sampler of its own, without the host's
+            run = GuideRun(RunCache(), sampling.percent_to_sigma)
+        schedule = run.cache.once("schedule", (self.uid,), partial(self._schedule, run.percent_to_sigma))
         sigma = float(args["sigma"].flatten()[0])
         gain = schedule.gain(sigma) * self.settings.strength
         if gain == 0.0:
@@ -155,7 +153,7 @@ class HeadGuide:
                 "connect a MODEL that makes pictures or video"
             )
         key = (self.uid, denoised.shape, denoised.device)
-        aim = run.once(key, partial(self._aim, model, denoised))
+        aim = run.cache.once("aim", key, partial(self._aim, model, denoised))
         drawn: Tensor = frames.float() + aim.delta(frames.float(), gain, self.settings)
         if denoised.ndim == 5:
             drawn = drawn.reshape(denoised.shape[0], denoised.shape[2], *drawn.shape[1:]).movedim(1, 2)
@@ -305,11 +303,13 @@ def applied_guides(model: ModelPatcher) -> tuple[HeadGuide, ...]:
 
 def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """Give the run a cache of its own, and drop it at the end, be it by an error."""
-    options = executor.class_obj.model_options["transformer_options"]
-    run = GuideRun()
+    guider = executor.class_obj
+    options = guider.model_options["transformer_options"]
+    # The schedule is asked for before the host loads the MODEL: that is where those of other runs come in.
+    run = GuideRun(RunCache(), percent_to_sigma(guider.model_patcher))
     options[KEY] = run
     try:
         return executor(*args, **kwargs)
     finally:
         options.pop(KEY, None)
-        run.kept.clear()
+        run.cache.clear()

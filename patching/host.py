@@ -6,6 +6,7 @@ says what it does where the host is older than the feature.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import sys
@@ -57,6 +58,54 @@ def managed(
     made: ModelPatcher = kind(network, load_device=load_device, offload_device=offload_device)
     made.cached_patcher_init = reload  # older hosts never ask for it
     return made
+
+
+def module_beside(model: Any, key: str, patcher: ModelPatcher) -> Any:
+    """Return the copy of a patcher's module that the host keeps where ``model`` computes.
+
+    Hosts that split the work among devices load every additional model once more for each of them. Elsewhere
+    there is one copy, the patcher's own.
+
+    Parameters
+    ----------
+    model
+        The host's ``BaseModel`` that is being computed.
+    key
+        Under which the patcher was handed over (``set_additional_models``).
+    patcher
+        As it was handed over.
+    """
+    beside = getattr(model, "current_patcher", None)
+    family = getattr(patcher, "clone_base_uuid", None)
+    for other in () if beside is None or family is None else beside.get_additional_models_with_key(key):
+        if other.clone_base_uuid == family:
+            return other.model
+    return patcher.model
+
+
+def percent_to_sigma(patcher: ModelPatcher) -> Callable[[float], float]:
+    """Return a MODEL's own schedule, as a copy that nothing changes any more.
+
+    With dynamic VRAM the host can leave one run's schedule in the buffers of a MODEL that has none set (its
+    issue 16490). There the schedule is made anew from the MODEL's configuration. One that a node has set is
+    copied before the host loads the MODEL, which is where buffers are exchanged.
+
+    Parameters
+    ----------
+    patcher
+        The MODEL; not loaded yet in this run.
+    """
+    import comfy.model_base
+
+    model, sampling = patcher.model, patcher.get_model_object("model_sampling")
+    dynamic = getattr(patcher, "is_dynamic", None)
+    if dynamic is not None and dynamic() and "model_sampling" not in patcher.object_patches:
+        fresh = comfy.model_base.model_sampling(model.model_config, model.model_type)
+        # Both are made of the same parts, each in a class of its own; other parts were put there on purpose.
+        if type(fresh).__bases__ == type(sampling).__bases__:
+            sampling = fresh
+    schedule: Callable[[float], float] = copy.deepcopy(sampling).percent_to_sigma
+    return schedule
 
 
 def prediction_type(model_sampling: Any) -> str:

@@ -15,9 +15,12 @@ from .regions import Region
 
 if TYPE_CHECKING:
     from ..models.hifi_net import Prepared
+    from ..models.portrait import HiFiPortrait
 
+KEY = "hifi_portrait"
+"""Key of everything that Apply HiFi-Net registers with a MODEL."""
 RUN_KEY = "hifi_portrait_run"
-"""Where the `run_state.RunState` lies in ``transformer_options``."""
+"""Where the `run_state.SamplingRun` lies in ``transformer_options``."""
 CALL_KEY = "hifi_portrait_call"
 """Where the `Call` lies in ``transformer_options``."""
 
@@ -49,7 +52,9 @@ class StepContext:
     dtype: torch.dtype
     """Type that the UNet computes in."""
     percent_to_sigma: Callable[[float], float]
-    """The host's schedule."""
+    """The MODEL's schedule."""
+    network: Callable[[HiFiPatch], HiFiPortrait]
+    """The networks of a patch that compute where the UNet does."""
     prediction_type: str
     """What the base predicts: ``v``, ``eps``, or ``other``."""
     block_replacements: BlockReplacements
@@ -87,7 +92,7 @@ class Injection:
 class ResidualJob:
     """One run of HiFi-Net within one call."""
 
-    patch: HiFiPatch
+    network: HiFiPortrait
     rows: slice | Tensor | None
     """Rows of the batch that it acts on; None for all."""
     prepared: Prepared

@@ -95,6 +95,7 @@ class StepPlanner:
         weights = patch.settings.block_weights
         strength = gain * patch.settings.landmark_strength
         gains = tuple(strength * weights[group] for group in self.layout.residual_groups)
+        network = step.network(patch)
         jobs = []
         for members, fusion in _fusion_groups(patch, rows):
             seen = tuple(SeenRow(rows[i].positive, *place) for i, place in _placed(rows, members))
@@ -102,7 +103,7 @@ class StepPlanner:
             masks = self._masks(patch, rows, members, step)
             row_index = _row_index(members, len(rows), step.device)
             # x0 guidance goes with the finest residual: both act on the base's last block.
-            jobs.append(ResidualJob(patch, row_index, prepared, fusion, gains, fusion * gains[0], masks))
+            jobs.append(ResidualJob(network, row_index, prepared, fusion, gains, fusion * gains[0], masks))
         return jobs
 
     def _masks(

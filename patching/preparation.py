@@ -54,7 +54,7 @@ class NetworkInputs:
         def make() -> PreparedIdentity:
             tokens = patch.identity.tokens.to(step.device, step.dtype)
             if patch.both_halves:
-                tokens = torch.cat([tokens, self._zero_identity(patch, tokens)])
+                tokens = torch.cat([tokens, self._zero_identity(patch, tokens, step)])
             bias = patch.identity.token_bias
             return PreparedIdentity(
                 tokens,
@@ -65,9 +65,9 @@ class NetworkInputs:
         return self.cache.once("identity", (patch.uid, *step.place), make)
 
     @staticmethod
-    def _zero_identity(patch: HiFiPatch, tokens: Tensor) -> Tensor:
+    def _zero_identity(patch: HiFiPatch, tokens: Tensor, step: StepContext) -> Tensor:
         seed = zlib.crc32(patch.identity.fingerprint.encode())
-        zero = patch.hifi_net.network.refiner.zero_tokens(tokens, patch.settings.identity_noise, seed)
+        zero = step.network(patch).refiner.zero_tokens(tokens, patch.settings.identity_noise, seed)
         # As often as references stand side by side: attention to equal tokens is that to one of them.
         return zero.repeat(1, tokens.shape[1] // zero.shape[1], 1)
 
@@ -91,7 +91,7 @@ class NetworkInputs:
     ) -> tuple[Tensor, Tensor]:
         def make() -> tuple[Tensor, Tensor]:
             tokens = self.identity(patch, step).tokens
-            return patch.hifi_net.network.identity_attention.keys_values(layer.index, tokens)
+            return step.network(patch).identity_attention.keys_values(layer.index, tokens)
 
         return self.cache.once("keys and values", (patch.uid, *step.place, layer.index), make)
 
@@ -126,7 +126,7 @@ class NetworkInputs:
         maps = row_maps(whole, [row.region for row in rows], config.latent_downscale)
         positive = tuple(row.positive for row in rows)
         tokens = per_row(identity.tokens, positive[:1] if len(set(positive)) == 1 else positive)
-        return patch.hifi_net.network.hifi_net.prepare(
+        return step.network(patch).hifi_net.prepare(
             maps.each(lambda tensor: tensor.to(step.device)),
             tokens,
             identity.detail if fuse else None,

@@ -44,9 +44,9 @@ def add_residuals(call: Call, x: Tensor, timesteps: Tensor, y: Tensor, control: 
 
 def _run(job: ResidualJob, x: Tensor, timesteps: Tensor, y: Tensor) -> tuple[Tensor, ...]:
     rows = slice(None) if job.rows is None else job.rows
-    hifi_net = job.patch.hifi_net
-    latents = x[rows, : hifi_net.config.latent_channels]
-    residuals = hifi_net.network.hifi_net.step(latents, timesteps[rows], y[rows], job.prepared, job.fusion)
+    network = job.network
+    latents = x[rows, : network.config.latent_channels]
+    residuals = network.hifi_net.step(latents, timesteps[rows], y[rows], job.prepared, job.fusion)
     return (*residuals.down, residuals.mid)
 
 

@@ -1,8 +1,9 @@
-"""What a run keeps, and what it has warned of."""
+"""What a sampling run keeps, and what it has warned of."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
@@ -59,15 +60,18 @@ class RunCache:
 
 
 class RunWarnings:
-    """Warnings of a run, each logged once."""
+    """Warnings of a run, each logged once; any thread may warn."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
+        self._lock = threading.Lock()
 
     def once(self, text: str) -> None:
         """Log a warning, unless this run has logged it already."""
-        if text not in self._said:
+        with self._lock:
+            new = text not in self._said
             self._said.add(text)
+        if new:
             _log.warning(text)
 
 

@@ -2,6 +2,7 @@
 
 =====================  ====================================================================
 ``outer_sample``       creates the run's state and drops it, be it by an error
+``prepare_sampling``   reserves memory before the host loads models (`memory.PrepareSampling`)
 ``calc_cond_batch``    notes the latents, which conditionings are positive, and their areas
 ``apply_model``        finds out what each row of the batch is, and plans the call
 ``diffusion_model``    runs HiFi-Net and adds its residuals to ``control``
@@ -14,17 +15,21 @@ forward, so that ``torch.compile`` never sees it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from .attention import IdentityAttention
 from .blocks import UNetLayout
-from .host import compute_dtype, prediction_type, window_indices
+from .host import compute_dtype, module_beside, prediction_type, window_indices
 from .patch import HiFiPatch
-from .plan import CALL_KEY, RUN_KEY, Call, CondBatch, Row, StepContext
+from .plan import CALL_KEY, KEY, RUN_KEY, Call, CondBatch, Row, StepContext
 from .regions import REGIONS_KEY, Region, area_region, locate
-from .run_state import RunState
+from .run_state import SamplingRun
+
+if TYPE_CHECKING:
+    from ..models.portrait import HiFiPortrait
 
 _NEGATIVE_NAMES = ("negative", "uncond")
 
@@ -40,16 +45,16 @@ class OuterSample:
         """Run the sampling within a state of its own."""
         guider = executor.class_obj
         options = guider.model_options["transformer_options"]
-        state = RunState(self.patches, self.layout, guider)
-        self._warn_of_lost_layers(state, options)
-        options[RUN_KEY] = state
+        run = SamplingRun(self.patches, self.layout, guider)
+        self._warn_of_lost_layers(run, options)
+        options[RUN_KEY] = run
         try:
             return executor(*args, **kwargs)
         finally:
             options.pop(RUN_KEY, None)
-            state.close()
+            run.close()
 
-    def _warn_of_lost_layers(self, state: RunState, options: dict[str, Any]) -> None:
+    def _warn_of_lost_layers(self, run: SamplingRun, options: dict[str, Any]) -> None:
         if not any(patch.attention_wanted for patch in self.patches):
             return
         replacements = options.get("patches_replace", {}).get("attn2", {})
@@ -60,7 +65,7 @@ class OuterSample:
             found = replacements.get((layer.block, layer.number, layer.depth))
             lost += wanted and not isinstance(found, IdentityAttention)
         if lost:
-            state.warnings.once(
+            run.warnings.once(
                 f"Apply HiFi-Net: a node after it replaced the attention of {lost} of "
                 f"{len(self.layout.layers)} layers; put Apply HiFi-Net after that node"
             )
@@ -70,14 +75,14 @@ def calc_cond_batch(
     executor: Any, model: Any, conds: list[Any], x_in: Tensor, timestep: Tensor, model_options: dict[str, Any]
 ) -> Any:
     """Note the latents, which lists of conditionings are positive, and the conditionings' areas."""
-    state: RunState | None = model_options.get("transformer_options", {}).get(RUN_KEY)
-    if state is not None:
+    run: SamplingRun | None = model_options.get("transformer_options", {}).get(RUN_KEY)
+    if run is not None:
         areas = {
             (index, cond.get("uuid")): cond.get("area")
             for index, part in enumerate(conds)
             for cond in part or ()
         }
-        state.batch = CondBatch(x_in, _positives(conds, getattr(state.guider, "conds", None)), areas)
+        run.batch = CondBatch(x_in, _positives(conds, getattr(run.guider, "conds", None)), areas)
     return executor(model, conds, x_in, timestep, model_options)
 
 
@@ -110,11 +115,11 @@ def apply_model(
 ) -> Any:
     """Find out what each row of the batch is, and plan what the patches do in this call."""
     options = {} if transformer_options is None else transformer_options
-    state: RunState | None = options.get(RUN_KEY)
-    if state is not None:
-        rows, size = batch_rows(state, x, options)
-        step = step_context(state, executor.class_obj, x, t, options, size)
-        options[CALL_KEY] = state.planner.plan(rows, step)
+    run: SamplingRun | None = options.get(RUN_KEY)
+    if run is not None:
+        rows, size = batch_rows(run, x, options)
+        step = step_context(run, executor.class_obj, x, t, options, size)
+        options[CALL_KEY] = run.state(executor.class_obj).planner.plan(rows, step)
     try:
         return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
     finally:
@@ -122,30 +127,36 @@ def apply_model(
 
 
 def step_context(
-    state: RunState, model: Any, x: Tensor, t: Tensor, options: dict[str, Any], size: tuple[int, int]
+    run: SamplingRun, model: Any, x: Tensor, t: Tensor, options: dict[str, Any], size: tuple[int, int]
 ) -> StepContext:
     """Return what all parts of a plan need to know of this call of the host's ``model``."""
-    sampling = model.model_sampling
+    state, sampling = run.state(model), model.model_sampling
     attn2 = options.get("patches_replace", {}).get("attn2", {})
     return StepContext(
         sigma=state.sigma(options.get("sigmas", t)),
         size=size,
         device=x.device,
         dtype=compute_dtype(model),
-        percent_to_sigma=sampling.percent_to_sigma,
+        percent_to_sigma=run.percent_to_sigma,
+        network=partial(_network, model),
         prediction_type=state.cache.once("prediction type", (), lambda: prediction_type(sampling)),
         block_replacements={key: found for key, found in attn2.items() if len(key) == 2},
     )
 
 
+def _network(model: Any, patch: HiFiPatch) -> HiFiPortrait:
+    network: HiFiPortrait = module_beside(model, KEY, patch.hifi_net.patcher)
+    return network
+
+
 def batch_rows(
-    state: RunState, x: Tensor, options: dict[str, Any]
+    run: SamplingRun, x: Tensor, options: dict[str, Any]
 ) -> tuple[tuple[Row, ...], tuple[int, int]]:
     """Return what each row of ``x`` is, and the size of the whole latent.
 
     The batch holds, from the outermost: tiles (of packs that tile), conditionings, latents.
     """
-    batch = state.batch
+    batch = run.batch
     chunks: list[int] = options.get("cond_or_uncond") or [0]
     uuids = options.get("uuids") or [None] * len(chunks)
     latents = max(1, x.shape[0] // len(chunks)) if batch is None else batch.x.shape[0]
@@ -174,7 +185,7 @@ def batch_rows(
                 found = locate(x[row], region.cut(batch.x[latent]))
                 region = found and Region(found.y + region.y, found.x + region.x, found.height, found.width)
                 if region is None:
-                    state.warnings.once(
+                    run.warnings.once(
                         "Apply HiFi-Net: a tile's place in the picture cannot be told; "
                         "it is sampled without landmarks and masked identities"
                     )

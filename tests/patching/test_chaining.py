@@ -6,8 +6,9 @@ import copy
 
 import pytest
 import torch
-from hifi_portrait.patching.apply import KEY, applied_patches, apply_hifi_net
+from hifi_portrait.patching.apply import applied_patches, apply_hifi_net
 from hifi_portrait.patching.attention import AddedCallback, IdentityAttention
+from hifi_portrait.patching.plan import KEY
 from hifi_portrait.patching.settings import PatchSettings
 
 from tests.patching.small import CLONE_RULES, Watch, make_model, sample, set_clone_rule

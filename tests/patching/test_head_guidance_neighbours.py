@@ -276,7 +276,7 @@ def test_a_run_leaves_nothing_and_an_error_neither(model):
 
     def spy(args):
         run = args["model_options"]["transformer_options"][KEY]
-        kept.append((run, weakref.ref(next(iter(run.kept.values())))))
+        kept.append((run, weakref.ref(next(iter(run.cache.kept.values())))))
         if len(kept) > 1:
             raise RuntimeError("boom")
         return args["denoised"]
@@ -287,7 +287,7 @@ def test_a_run_leaves_nothing_and_an_error_neither(model):
         sample(broken)
     assert caught.value is not None
     assert kept[0][0] is kept[1][0], "one cache serves the whole run"
-    assert not kept[0][0].kept
+    assert not kept[0][0].cache.kept
     assert kept[0][1]() is None
     assert KEY not in broken.model_options["transformer_options"]
     assert sample(guided).equal(first)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import comfy.model_management
 import comfy.model_patcher
 import pytest
 import torch
 from hifi_portrait.models import checkpoint
+from hifi_portrait.models.memory import prepared_bytes, residual_bytes
 from hifi_portrait.patching.apply import apply_hifi_net
+from hifi_portrait.patching.blocks import unet_layout
 from hifi_portrait.patching.host import managed
 from hifi_portrait.patching.loading import WEIGHT_DTYPES, load_hifi_net
+from hifi_portrait.patching.memory import run_bytes
+from hifi_portrait.patching.run_cache import tensor_bytes
+from hifi_portrait.patching.run_state import RunState
 from hifi_portrait.patching.settings import PatchSettings
 from hifi_portrait.tiny.base_file import BASE_FILE
 from hifi_portrait.tiny.model import load_tiny_portrait_model
 
+from benchmarks.host_memory import reserved_and_used
 from tests.patching.small import CONFIG, make_identity, make_landmarks, sample
 
 ON = PatchSettings(1.0, 1.0)
@@ -97,3 +104,73 @@ def test_weights_that_one_byte_cannot_hold_are_refused(network, tmp_path):
     assert load_hifi_net(path, weight_dtype="fp16").network
     with pytest.raises(checkpoint.CheckpointError, match=r"^large\.safetensors: .*448.*weight_dtype$"):
         load_hifi_net(path, weight_dtype="fp8_e4m3fn")
+
+
+# Reserved memory ------------------------------------------------------------------------------------------
+def asked_for(model, monkeypatch, **options):
+    """Return what the host makes room for before it samples a MODEL: bytes wanted, and at least."""
+    load, asked = comfy.model_management.load_models_gpu, []
+
+    def loaded(models, memory_required=0, force_patch_weights=False, minimum_memory_required=None, **rest):
+        asked.append((memory_required, minimum_memory_required))
+        return load(models, memory_required=memory_required, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(comfy.model_management, "load_models_gpu", loaded)
+        sample(model, steps=1, **options)
+    (found,) = asked
+    return found
+
+
+@pytest.mark.parametrize("settings", [ON, PatchSettings(1.0, 1.0, unconditional="zero identity")])
+def test_the_host_makes_room_for_what_a_run_takes(
+    model, hifi_net, identity, landmarks, monkeypatch, settings
+):
+    layout = unet_layout(model.model.diffusion_model)
+    patched = apply_hifi_net(model, hifi_net, identity, landmarks, settings)
+    before = asked_for(model, monkeypatch, size=(24, 16), batch=2)
+    after = asked_for(patched, monkeypatch, size=(24, 16), batch=2)
+    (hook,) = patched.wrappers["prepare_sampling"]["hifi_portrait"]
+    size = run_bytes(hook.patches, layout, model, (2, 4, 24, 16))
+    assert size > 100_000
+    assert [b - a for a, b in zip(before, after, strict=True)] == pytest.approx([size] * 2)
+
+
+def test_another_person_takes_memory_too(model, hifi_net, identity, landmarks, monkeypatch):
+    sizes = [asked_for(model, monkeypatch)[0]]
+    for _ in range(2):
+        model = apply_hifi_net(model, hifi_net, identity, landmarks, ON)
+        sizes.append(asked_for(model, monkeypatch)[0])
+    assert sizes[0] < sizes[1] < sizes[2]
+    # Their residuals are added up in one.
+    assert sizes[2] - sizes[1] < sizes[1] - sizes[0]
+
+
+@pytest.mark.parametrize("faces", [0, 3])
+def test_sizes_are_those_of_the_tensors(model, hifi_net, monkeypatch, faces):
+    person = make_identity(hifi_net.network, 0, faces=max(faces, 1))
+    kept, close = [], RunState.close
+
+    def closed(self):
+        kept.extend(self.cache.bounded.values())
+        close(self)
+
+    monkeypatch.setattr(RunState, "close", closed)
+    settings = PatchSettings(1.0, 1.0, fusion_strength=float(faces > 0))
+    where = make_landmarks((10.0, 5.0, 0.0), (-10.0, 5.0, 0.0), width=200, height=120)
+    sample(apply_hifi_net(model, hifi_net, person, where, settings), size=(15, 25), batch=2)
+    (prepared,) = kept
+    details = person.detail.tokens.shape[1] if faces else 0
+    wanted = prepared_bytes(CONFIG, 2, 15, 25, 4, person.tokens.shape[1], details)
+    assert tensor_bytes(prepared) == pytest.approx(wanted, rel=0.01)  # the keys' bias is left out
+
+    x, y = torch.zeros(2, 4, 15, 25), torch.zeros(2, CONFIG.vector_dim)
+    with torch.no_grad():
+        residuals = hifi_net.network.hifi_net.step(x, torch.zeros(2), y, prepared)
+    assert tensor_bytes([*residuals.down, residuals.mid]) == residual_bytes(CONFIG, 2, 15, 25, 4)
+
+
+def test_what_is_reserved_fits_what_a_run_takes():
+    """On the processor, whose allocator is listened to; ``benchmarks/host_memory.py`` has more cases."""
+    reserved, used = reserved_and_used(ON, 1, 1)
+    assert 0.9 < reserved / used < 1.5
