@@ -1,23 +1,33 @@
 # ruff: noqa: E501 - tables of scenes
 """Draws the pack's own pictures with the widget's renderer: ``python -m authoring.pictures``.
 
-Thumbnails of the templates, the icon and the banner. No photo of a real person is used.
+Thumbnails of the templates, the icon and the banner. The three templates of the photographic head show renders
+of README's first person; no photo of a real person is used elsewhere.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
+from hifi_portrait.faces.open_analyzer import OpenAnalyzer
+from hifi_portrait.faces.pictures import NamedImage, read_image
+from hifi_portrait.faces.references import load_references
+from hifi_portrait.head.fuse import fuse_head
+from hifi_portrait.head.widget import widget_file
 from PIL import Image
 
-from harness import ROOT
+from harness import DEV, ROOT
 from harness.frontend import modules_page
+from harness.packages import photos
 
 RENDER = """
-async ({ width, height, faces, shapes, texts, tint }) => {
+async ({ width, height, faces, shapes, texts, tint, person }) => {
+  const { readPerson } = await import('/web/src/head_person.js')
+  const { HeadView } = await import('/web/src/head_view.js')
   const { FaceModel } = await import('/web/src/face_model.js')
   const { FaceView } = await import('/web/src/face_view.js')
   const { SliderTable } = await import('/web/src/sliders.js')
@@ -32,7 +42,7 @@ async ({ width, height, faces, shapes, texts, tint }) => {
   ctx.fillStyle = ground
   ctx.fillRect(0, 0, width, height)
   const theme = { background: 'transparent', text: 'transparent', muted: '#fff', line: 'transparent', accent: '#fff' }
-  for (const shape of shapes ?? []) {
+  const outlined = (over) => (shapes ?? []).filter((shape) => !!shape.over === over).forEach((shape) => {
     ctx.globalAlpha = shape.alpha ?? 1
     ctx.fillStyle = shape.fill ?? 'transparent'
     ctx.strokeStyle = shape.stroke ?? 'transparent'
@@ -41,7 +51,10 @@ async ({ width, height, faces, shapes, texts, tint }) => {
     if (shape.path) { const p = new Path2D(shape.path); ctx.fill(p); ctx.stroke(p) }
     else { ctx.roundRect(shape.x, shape.y, shape.w, shape.h, shape.r ?? 0); ctx.fill(); ctx.stroke() }
     ctx.globalAlpha = 1
-  }
+  })
+  outlined(false)
+  const bytes = person && Uint8Array.from(atob(person), (c) => c.charCodeAt(0))
+  const head = bytes ? await HeadView.of(await readPerson(bytes.buffer)) : null
   for (const face of faces) {
     const view = new FaceView(model)
     const size = face.size
@@ -52,16 +65,18 @@ async ({ width, height, faces, shapes, texts, tint }) => {
       if (clip) { ctx.beginPath(); ctx.rect(...clip); ctx.clip() }
       view.draw(ctx, { x: face.x, y: face.y, width: size, height: size }, { width: 100, height: 100 }, {
         points: model.points(face.shape ?? [], table.expression(values)),
+        expression: table.expression(values),
         pose: table.pose(values),
         placement: { cx: 50, cy: 42, scale: face.scale ?? 29 }
-      }, theme, { style })
+      }, theme, { style, head })
       ctx.restore()
     }
     if (face.style === 'half') {
-      part('clay', [face.x, face.y, size / 2, size])
+      part(head ? 'photo' : 'clay', [face.x, face.y, size / 2, size])
       part('lines', [face.x + size / 2, face.y, size / 2, size])
-    } else part(face.style ?? 'clay')
+    } else part(face.style ?? (head ? 'photo' : 'clay'))
   }
+  outlined(true)
   for (const text of texts ?? []) {
     ctx.font = text.font ?? '600 30px system-ui, sans-serif'
     ctx.fillStyle = text.fill ?? '#fff'
@@ -78,6 +93,9 @@ BLUE, PLUM, GREEN, AMBER = (
     ("#264a43", "#0f1716"),
     ("#57432a", "#17130d"),
 )
+WITH_PERSON = {
+    f"example_workflows/{name}.jpg" for name in ("photos-to-any-pose", "sdxl-head-guided", "skin-detail")
+}
 ANNA = [0.9, -0.7, 0.5, 1.1, -0.4]
 OTTO = [-1.3, 1.0, -0.6, 0.4, 1.2]
 
@@ -108,6 +126,7 @@ def scenes() -> dict[str, dict[str, Any]]:
     nine = ["neutral", "smile", "laugh", "surprise", "anger", "sadness", "disgust", "wink", "sleep"]
     turned = [{"yaw": yaw, "smile": smile} for yaw, smile in ((-45, 0), (-15, 0.3), (15, 0.6), (45, 0.9))]
     head = {"shape": ANNA, "scale": 31}
+    whole = {"scale": 21}
     arrow = {"stroke": "#ffffffb0", "line": 5}
     return {
         "example_workflows/first-portrait.jpg": {
@@ -245,16 +264,16 @@ def scenes() -> dict[str, dict[str, Any]]:
             ],
             "faces": [
                 {
-                    **head,
+                    **whole,
                     "x": 26 + 96 * i,
-                    "y": 34 + 8 * (i % 2),
+                    "y": 38 + 8 * (i % 2),
                     "size": 84,
                     "values": {"yaw": yaw, "smile": smile},
                 }
                 for i, (yaw, smile) in enumerate(((-12, 0.2), (4, 0), (25, 0.4), (-30, 0), (8, 0.7)))
             ]
             + [
-                {**head, "x": 2 + 162 * i, "y": 200 + 14 * abs(i - 1), "size": 184, "values": values}
+                {**whole, "x": -14 + 162 * i, "y": 190 + 14 * abs(i - 1), "size": 220, "values": values}
                 for i, values in enumerate(
                     ({"yaw": -40}, {"smile": 0.6, "mouth_open": 0.1}, {"yaw": 40, "pitch": 6})
                 )
@@ -269,9 +288,9 @@ def scenes() -> dict[str, dict[str, Any]]:
                 {"x": 276, "y": 50, "w": 220, "h": 320, "r": 14, "fill": "#ffffff18", "stroke": "#ffffff60"},
             ],
             "faces": [
-                {**head, "x": 6, "y": 90, "size": 230, "values": {"yaw": 20, "smile": 0.4}},
+                {**whole, "x": 6, "y": 90, "size": 230, "values": {"yaw": 20, "smile": 0.4}},
                 {
-                    **head,
+                    **whole,
                     "x": 276,
                     "y": 95,
                     "size": 220,
@@ -285,9 +304,14 @@ def scenes() -> dict[str, dict[str, Any]]:
             **square,
             "tint": GREEN,
             "shapes": [
-                {"path": "M316 120 a92 92 0 1 0 0.1 0 z M382 278 l52 58", "stroke": "#ffffffc0", "line": 7}
+                {
+                    "path": "M316 120 a92 92 0 1 0 0.1 0 z M382 278 l52 58",
+                    "stroke": "#ffffffc0",
+                    "line": 7,
+                    "over": True,
+                }
             ],
-            "faces": [{**head, "x": 16, "y": -6, "size": 460, "values": {"yaw": -18, "smile": 0.2}}],
+            "faces": [{**whole, "x": 16, "y": -6, "size": 460, "values": {"yaw": -18, "smile": 0.2}}],
             "texts": _label("The person's own skin"),
         },
         "assets/icon.png": {
@@ -359,12 +383,25 @@ def save(data_url: str, target: Path) -> None:
         picture.save(target, optimize=True)
 
 
-def main() -> None:
-    """Draw all pictures."""
+def person() -> str:
+    """Return the head of README's first picture as the face widget gets it, base64."""
+    images = [
+        NamedImage(name, read_image(path)) for name, path in photos().items() if name.startswith("obama")
+    ]
+    head = fuse_head(load_references(images, OpenAnalyzer([DEV / "models" / "hifi_portrait"])))
+    return base64.b64encode(widget_file(head, 1024)).decode()
+
+
+def main(names: list[str]) -> None:
+    """Draw all pictures, or those named."""
+    shown = person()
     with modules_page() as page:
         for name, scene in scenes().items():
-            save(page.evaluate(RENDER, scene), ROOT / name)
+            if names and name not in names:
+                continue
+            data = {**scene, "person": shown if name in WITH_PERSON else None}
+            save(page.evaluate(RENDER, data), ROOT / name)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
