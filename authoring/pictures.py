@@ -13,16 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hifi_portrait.faces.open_analyzer import OpenAnalyzer
-from hifi_portrait.faces.pictures import NamedImage, read_image
-from hifi_portrait.faces.references import load_references
-from hifi_portrait.head.fuse import fuse_head
-from hifi_portrait.head.widget import widget_file
 from PIL import Image
 
-from harness import DEV, ROOT
+from harness import ROOT
 from harness.frontend import modules_page
-from harness.packages import photos
+
+from .person import person
 
 RENDER = """
 async ({ width, height, faces, shapes, texts, tint, person }) => {
@@ -381,15 +377,6 @@ def save(data_url: str, target: Path) -> None:
         picture.save(target, quality=86, optimize=True)
     else:
         picture.save(target, optimize=True)
-
-
-def person() -> str:
-    """Return the head of README's first picture as the face widget gets it, base64."""
-    images = [
-        NamedImage(name, read_image(path)) for name, path in photos().items() if name.startswith("obama")
-    ]
-    head = fuse_head(load_references(images, OpenAnalyzer([DEV / "models" / "hifi_portrait"])))
-    return base64.b64encode(widget_file(head, 1024)).decode()
 
 
 def main(names: list[str]) -> None:

@@ -34,6 +34,8 @@ _BEARDED = -1.2
 _UNDER, _BELOW_LIPS, _COLLAR = (0.05, 0.3), (1.0, 1.3), (1.95, 2.2)
 """How far a normal points down, and between which heights (interocular distances below the eyes) a place
 lies, under the jaw; lower, a collar is in its place."""
+_JAW, _ASIDE = (-0.3, -0.05), (0.3, 0.5)
+"""The same for the jaw's edge beside the chin, and how far from the middle that begins."""
 SKIN = ("face", "lids", "ears", "neck")
 
 
@@ -105,10 +107,11 @@ def _foreign(
 
 
 def throat(layout: UVLayout, model: HeadModel) -> np.ndarray:
-    """(s, s) float32 in 0..1: the underside of jaw and chin, where a photo's collar lands by mistake."""
+    """(s, s) float32 in 0..1: underside of jaw and chin, the jaw's edge: collars land there by mistake."""
     normals = layout.interpolate(model.normals(model.mean[model.source])[:, 1:2])[..., 0]
-    under = smoothstep(*_UNDER, -normals) * member(layout, model, "face", "neck")
-    height = layout.interpolate(model.mean[model.source][:, 1:2])[..., 0]
+    aside, height = np.moveaxis(layout.interpolate(model.mean[model.source][:, :2]), -1, 0)
+    edge = smoothstep(*_JAW, -normals) * smoothstep(*_ASIDE, np.abs(aside))
+    under = np.maximum(smoothstep(*_UNDER, -normals), edge) * member(layout, model, "face", "neck")
     low = smoothstep(*_BELOW_LIPS, -height) * (1 - smoothstep(*_COLLAR, -height))
     return np.asarray(under * low, np.float32)
 

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from ..boundary.licences import merged
 from ..faces.records import FaceRecord, ReferenceFaces
+from ..head.uv import head_textures
 from ..landmarks.canonical import crop_canonical_map, moved
 from ..landmarks.fit import fit_faces
 from ..landmarks.fit_result import FaceFit
 from ..landmarks.head import HeadSurface
 from ..landmarks.model import FaceModel
-from ..models.config import HiFiNetConfig
+from ..models.config import HEAD, HiFiNetConfig
 from ..models.merge import CONCAT, MEAN, check_merge, token_bias
 from ..models.portrait import HiFiPortrait
 from ..models.refiner import CLIP_TOKENS
@@ -152,7 +153,7 @@ def face_batch(
         coords=torch.from_numpy(coords).permute(0, 3, 1, 2).contiguous(),
         embeddings=torch.from_numpy(embeddings.astype(np.float32)),
         weights=torch.tensor([float(face.weight) for face in faces]),
-        textures=_textures(faces, points, model, config.texture_size) if config.texture_size else None,
+        textures=_textures(faces, points, model, config) if config.texture_size else None,
     )
 
 
@@ -203,8 +204,13 @@ def _fit(faces: list[FaceRecord], weights: np.ndarray, model: FaceModel) -> list
         raise ValueError(f"the 3D face cannot be fitted to {names}: {error}") from error
 
 
-def _textures(faces: list[FaceRecord], points: list[np.ndarray], model: FaceModel, size: int) -> Tensor:
-    """UV textures ``(N, 4, size, size)``: colours in -1..1, and the visibility of each texel, 0..1."""
+def _textures(
+    faces: list[FaceRecord], points: list[np.ndarray], model: FaceModel, config: HiFiNetConfig
+) -> Tensor:
+    """UV textures ``(N, 4, R, R)``: colours in -1..1, and the visibility of each texel, 0..1."""
+    size = config.texture_size
+    if config.uv_layout == HEAD:
+        return texture_tensor(head_textures(faces, size))
     surface = HeadSurface.of(model)
     heads = np.stack(
         [

@@ -7,6 +7,7 @@ tensors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ def target_arrays(
     *,
     with_uv: bool,
     model: FaceModel | None = None,
+    uv_map: Callable[[FaceLandmarks3D], np.ndarray] | None = None,
 ) -> TargetArrays:
     """Draw and map one set of landmarks.
 
@@ -58,6 +60,8 @@ def target_arrays(
         Whether the network reads UV textures, and so needs `TargetArrays.uv_map`.
     model : FaceModel | None
         The 3D face; None is the one that ships with the pack.
+    uv_map : callable | None
+        Makes the (H, W, 3) UV map of one set of landmarks in another layout than `head.HeadSurface`'s.
 
     Returns
     -------
@@ -71,10 +75,13 @@ def target_arrays(
     model = model or FaceModel.load()
     height, width = latent_size
     one = landmarks[index].resized(width * downscale, height * downscale)
+    uv_map = uv_map or (
+        lambda shown: HeadSurface.of(model).uv_map(shown.points[0], shown.width, shown.height)
+    )
     return TargetArrays(
         hint=draw(one, style)[0],
         coords=latent_coordinates(one.points[0], latent_size, downscale, model),
-        uv_map=HeadSurface.of(model).uv_map(one.points[0], one.width, one.height) if with_uv else None,
+        uv_map=uv_map(one) if with_uv else None,
     )
 
 

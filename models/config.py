@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from ..boundary import text
 from ..boundary.fields import check_fields, from_json
 from .limits import LIMITS, MOST_DETAIL_TOKENS, MOST_TRANSFORMERS
 
+FACE72, HEAD = "face72", "head"
+UV_LAYOUTS = (FACE72, HEAD)
+"""Of the surface that the 72 landmarks carry (``landmarks/head.py``), and of the photographic head
+(``head/model.py``)."""
 SIZE_EMBEDDINGS = 6
 """SDXL appends sinusoids of six picture sizes to the pooled text."""
 
@@ -84,6 +89,8 @@ class HiFiNetConfig:
     # UV textures --------------------------------------------------------------------------------------------
     texture_size: int = 0
     """Side of the UV texture of a head, px; 0: references are read as tokens alone. Needs detail tokens."""
+    uv_layout: str = FACE72
+    """Layout of that texture, one of `UV_LAYOUTS`; files that name none have the first."""
     texture_widths: tuple[int, int] = (16, 32)
     """Widths of the network that estimates the confidence of each reference."""
     texture_encoder_width: int = 96
@@ -115,6 +122,11 @@ class HiFiNetConfig:
             self._check_details()
         elif self.texture_size:
             raise ValueError("configuration: texture_size needs detail tokens (detail_channels)")
+        if self.uv_layout not in UV_LAYOUTS:
+            raise ValueError(
+                f"configuration: uv_layout is {text.echoed(self.uv_layout)}, this version knows "
+                f"{' and '.join(UV_LAYOUTS)}; update the pack"
+            )
         if self.texture_size % 8:
             raise ValueError("configuration: texture_size must be a multiple of 8")
 
@@ -160,9 +172,15 @@ class HiFiNetConfig:
 
     # Presets ------------------------------------------------------------------------------------------------
     @classmethod
-    def sdxl(cls) -> HiFiNetConfig:
-        """Sizes for SDXL: InstantID's parts, plus detail tokens and fusion."""
-        return cls()
+    def sdxl(cls, texture_size: int = 0) -> HiFiNetConfig:
+        """Sizes for SDXL: InstantID's parts, plus detail tokens and fusion.
+
+        Parameters
+        ----------
+        texture_size : int
+            Side of the UV texture, px, in the photographic head's layout; 0: none.
+        """
+        return cls(texture_size=texture_size, uv_layout=HEAD if texture_size else FACE72)
 
     @classmethod
     def tiny(cls) -> HiFiNetConfig:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..head.uv import head_uv_map
 from ..landmarks.target_maps import target_arrays
+from ..models.config import HEAD
 from ..models.tokens import TargetMaps
 from .regions import Region
 
@@ -55,7 +57,13 @@ def picture_maps(
         Batch 1, float32 on the CPU.
     """
     made = target_arrays(
-        landmarks, index, size, config.latent_downscale, config.landmark_style, with_uv=with_uv
+        landmarks,
+        index,
+        size,
+        config.latent_downscale,
+        config.landmark_style,
+        with_uv=with_uv,
+        uv_map=head_uv_map if config.uv_layout == HEAD else None,
     )
     uv_map = None if made.uv_map is None else made.uv_map[None]
     return TargetMaps.from_arrays(made.hint[None], made.coords[None], uv_map)

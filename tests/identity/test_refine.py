@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hifi_portrait.head.model import HeadModel
 from hifi_portrait.identity.refine import face_batch, fingerprint, refine_faces
 from hifi_portrait.landmarks.fit import fit_faces
 from hifi_portrait.landmarks.model import FaceModel
@@ -172,3 +173,22 @@ def test_what_cannot_be_used_is_named(references, network):
 
 def test_fingerprint_depends_on_the_checkpoint(references):
     assert fingerprint(references, "a") != fingerprint(references, "b")
+
+
+def test_a_network_of_the_heads_layout_gets_the_heads_textures(references):
+    config, model = replace(HiFiNetConfig.tiny(), uv_layout="head"), FaceModel.load()
+    faces = list(references.faces[:2])
+    fits = fit_faces([face.landmarks for face in faces], None, model)
+    textures = face_batch(faces, fits, model, config).textures.numpy()
+    assert textures.shape == (2, 4, config.texture_size, config.texture_size)
+    head = HeadModel.load()
+
+    def confidence(region):
+        u, v = (head.uv[head.in_region(region)] * (config.texture_size - 1)).round().astype(int).T
+        return np.median(textures[:, 3, v, u])
+
+    assert confidence("lips") > 2 * confidence("scalp")
+    network = build(config, seed=0).eval()
+    made = refine_faces(replace(references, faces=tuple(faces)), network)
+    assert made.detail.texture.shape[-2:] == (config.texture_size, config.texture_size)
+    assert made.detail.texture.isfinite().all()
