@@ -21,9 +21,9 @@ def prepared(hifi_net, monkeypatch):
     seen = []
     original = hifi_net.network.hifi_net.prepare
 
-    def prepare(target, tokens, detail=None):
+    def prepare(target, tokens, detail=None, bias=None):
         seen.append(target.each(torch.clone))
-        return original(target, tokens, detail)
+        return original(target, tokens, detail, bias)
 
     monkeypatch.setattr(hifi_net.network.hifi_net, "prepare", prepare)
     return seen
