@@ -54,6 +54,15 @@ def collection(photos, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def few(collection, tmp_path_factory) -> Path:
+    """Four pictures of one person: for tests that start processes."""
+    folder = tmp_path_factory.mktemp("few")
+    for path in (collection / "😀 one").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
 SMALL = {"shards": {"chunk": 4, "pictures": 2, "longest_side": 400}}
 """Settings with several pieces of work."""
 
