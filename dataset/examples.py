@@ -13,7 +13,7 @@ from .config import Decode
 from .decode import decode, reduced
 from .journal import Journal
 from .layout import examples_table
-from .record import PictureRecord
+from .record import STAGES, PictureRecord
 from .shards import encode_picture
 from .tables import write_rows
 
@@ -38,7 +38,7 @@ def write_examples(out: Path, journal: Journal, config: Decode) -> None:
             heapq.heappushpop(heap, item)
 
     def rows() -> Iterator[dict[str, Any]]:
-        for heap in (chosen[key] for key in sorted(chosen)):
+        for heap in (chosen[key] for key in sorted(chosen, key=lambda key: (STAGES.index(key[0]), key[1]))):
             for _, _, record in sorted(heap, key=lambda item: -item[0]):
                 yield _row(record, config)
 

@@ -114,11 +114,12 @@ def _pose(found: Figures) -> str:
         for j, count in enumerate(row.tolist()):
             x, y = 60 + j * 44, 6 + i * 26
             depth = 0.08 + 0.92 * (count / most) ** 0.5 if count else 0.04
+            ink = ' style="fill:var(--back)"' if depth > 0.55 else ""
             cells.append(
                 f'<rect x="{x}" y="{y}" width="42" height="24" fill="var(--bar)" fill-opacity="{depth:.3f}">'
                 f"<title>{count}</title></rect>"
             )
-            cells.append(f'<text x="{x + 21}" y="{y + 16}" text-anchor="middle">{count or ""}</text>')
+            cells.append(f'<text x="{x + 21}" y="{y + 16}" text-anchor="middle"{ink}>{count or ""}</text>')
     rows, columns = found.pose.shape
     cells += [
         f'<text x="52" y="{10 + 26 * k}" text-anchor="end">{p:+d}</text>' for k, p in enumerate(PITCHES[::-1])
