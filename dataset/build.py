@@ -30,7 +30,7 @@ from .outputs import (
 from .people import COLUMNS, UNSHARDED, Faces, assign
 from .record import PictureRecord, counted
 from .runners import Runner, Task
-from .shards import FOLDER, decode_png
+from .shards import FOLDERS, decode_png
 from .sources import list_source
 from .tables import LISTING, read_records, rows_in, write_records, write_rows
 
@@ -120,7 +120,7 @@ def _build(what: Build, runner: Runner) -> dict[str, Any]:
     placed = sum(len(journal.placed(i)) for i in journal.shards())
     _do(what, runner, [FinishTask(journal, i) for i in journal.shards()], placed, "writing shards")
     # Of workers that died.
-    for folder in (what.out, what.out / FOLDER):
+    for folder in (what.out, *(what.out / kind for kind in FOLDERS.values())):
         remove_debris(folder)
     if next(journal.accepted(), None) is None:
         raise ValueError(_nothing_left(what, journal))

@@ -20,12 +20,12 @@ from .examples import EXAMPLES
 from .layout import SUMMARY, examples_table, is_dataset, people_table, rejected_table
 from .outputs import REJECTED_SCHEMA, About, names_of, read_dataset, sha256_of, write_outputs
 from .shards import (
-    FOLDER,
+    FOLDERS,
     PEOPLE,
     PICTURES,
     Members,
-    decode_array,
-    encode_array,
+    decode_arrays,
+    encode_arrays,
     encode_json,
     read_shard,
     shard_files,
@@ -189,10 +189,10 @@ def _people_in_several(sources: Sequence[Path]) -> set[str]:
 
 def _together(summary: Members, samples: list[tuple[str, Members]]) -> Members:
     """Return a person's own sample, for pictures out of several; shape and texture are the first's."""
-    mean = np.mean([decode_array(members["embedding.npy"]) for _, members in samples], axis=0)
+    mean = np.mean([decode_arrays(members["npz"])["embedding"] for _, members in samples], axis=0)
     values = json.loads(summary["json"]) | {"pictures": [key for key, _ in samples]}
-    embedding = encode_array(mean / max(float(np.linalg.norm(mean)), 1e-9))
-    return summary | {"json": encode_json(values), "embedding.npy": embedding}
+    arrays = {**decode_arrays(summary["npz"]), "embedding": mean / max(float(np.linalg.norm(mean)), 1e-9)}
+    return summary | {"json": encode_json(values), "npz": encode_arrays(arrays)}
 
 
 def _copy_tables(sources: Sequence[Path], out: Path, keep: Callable[[str], bool]) -> None:
@@ -221,7 +221,7 @@ def inspect(out: Path) -> list[str]:
     """
     found = read_dataset(out)
     for shard, digest in found["shards"].items():
-        path = out / FOLDER / shard
+        path = out / FOLDERS[shard.split("-")[0]] / shard
         if not path.is_file() or sha256_of(path) != digest:
             raise ValueError(
                 f"{name(shard)} of {name(out)} is {'another one' if path.is_file() else 'missing'}"

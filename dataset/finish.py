@@ -16,7 +16,7 @@ from .decode import read_again, reduced, rejected
 from .fit import fit_person
 from .matte import matte
 from .record import PictureRecord
-from .shards import Members, encode_array, encode_json, encode_picture
+from .shards import Members, encode_arrays, encode_json, encode_picture
 from .texture import reference_of, texture_of
 
 
@@ -139,14 +139,13 @@ def _members(
     shards = tools.config.shards
     values = {
         "person": record.person,
+        "caption": record.caption,
         "sha256": record.sha256,
         "width": width,
         "height": height,
         "pose": [round(float(angle), 4) for angle in fit.pose],
         "box": (record.box * np.tile(zoom[:2], 2)).round(3).tolist(),
         "keypoints": (record.keypoints * zoom[:2]).round(3).tolist(),
-        "crop_matrix": to_crop.round(6).tolist(),
-        "embedding_norm": round(record.embedding_norm, 6),
         "recognizer": tools.analyzer.recognizer,
         "quality": round(record.quality, 6),
         "sharpness": round(record.sharpness, 6),
@@ -155,15 +154,20 @@ def _members(
         "size_px": round(record.size_px, 3),
         "fit_residual": round(float(fit.residual), 6),
     }
-    crop = np.dstack([face.crop, (face.mask * 255 + 0.5).astype(np.uint8)])
+    arrays = {
+        "points": fit.points(tools.face_model) * zoom,
+        "landmarks": record.landmarks * zoom,
+        "expression": fit.expression,
+        "shape": fit.shape,
+        "embedding": record.embedding,
+        "embedding_norm": np.array(record.embedding_norm, np.float32),
+        "crop": face.crop,
+        "crop_matrix": to_crop,
+        "mask": (face.mask * 255 + 0.5).astype(np.uint8),
+    }
     return {
         shards.kind: encode_picture(picture, shards.kind, shards.quality),
-        "crop.png": encode_picture(crop, "png"),
-        "landmarks.npy": encode_array(record.landmarks * zoom),
-        "points.npy": encode_array(fit.points(tools.face_model) * zoom),
-        "expression.npy": encode_array(fit.expression),
-        "shape.npy": encode_array(fit.shape),
-        "embedding.npy": encode_array(record.embedding),
+        "npz": encode_arrays(arrays),
         "json": encode_json(values),
     }
 
@@ -174,8 +178,7 @@ def _person(
     mean = np.mean([record.embedding for record, _ in kept], axis=0)
     mean = mean / max(float(np.linalg.norm(mean)), 1e-9)
     members = {
-        "shape.npy": encode_array(kept[0][1].shape),
-        "embedding.npy": encode_array(mean),
+        "npz": encode_arrays({"shape": kept[0][1].shape, "embedding": mean}),
         "json": encode_json(
             {
                 "person": person,

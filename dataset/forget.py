@@ -14,7 +14,7 @@ from ..boundary.text import echoed, name
 from .examples import EXAMPLES
 from .layout import examples_table, people_table, rejected_table, samples_table
 from .outputs import REJECTED_SCHEMA, About, names_of, write_outputs
-from .shards import FOLDER, PEOPLE, PICTURES, read_shard, shard_files, shard_writer
+from .shards import FOLDERS, PEOPLE, PICTURES, read_shard, shard_files, shard_writer
 from .tables import write_rows
 
 
@@ -75,7 +75,7 @@ def forget(out: Path, person: str) -> dict[str, Any]:
     kept = (r for r in examples if r["key"] not in dropped and r["person"] and r["person"] not in people)
     write_rows(examples_table(out), (_scrubbed(row, traces) for row in kept), EXAMPLES)
     write_outputs(out, about.and_then("one person was forgotten"), names)
-    for folder in (out, out / FOLDER, out / "tables"):
+    for folder in (out, out / "tables", *(out / kind for kind in FOLDERS.values())):
         remove_debris(folder)
     left = find_traces(out, traces)
     if left:

@@ -22,7 +22,7 @@ from .analyse import Tools, analyse
 from .decode import rejected
 from .people import UNSHARDED, Place
 from .record import PictureRecord
-from .shards import FOLDER, PEOPLE, PICTURES, shard_path, shard_writer
+from .shards import FOLDERS, PEOPLE, PICTURES, shard_path, shard_writer
 from .tables import groups_in, read_group, read_picked, read_records, write_records
 
 PLACES = pa.schema(
@@ -96,7 +96,8 @@ class Journal:
                 )
         elif self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             raise ValueError(f"{name(self.out)} is not an empty folder; give a new one")
-        for folder in (self.out, self.work, self.work / "chunks", self.work / "shards", self.out / FOLDER):
+        shards = [self.out / kind for kind in FOLDERS.values()]
+        for folder in (self.out, self.work, self.work / "chunks", self.work / "shards", *shards):
             remove_debris(folder)
         with written(file, PRIVATE) as part:
             part.write_text(text, encoding="utf-8")

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,7 +23,7 @@ from .datasheet import write_datasheet
 from .layout import SUMMARY, people_table, rejected_table, samples_table
 from .record import STAGES, PictureRecord
 from .report import write_report
-from .shards import PEOPLE, PICTURES, decode_array, read_shard, shard_files
+from .shards import PEOPLE, PICTURES, decode_arrays, read_shard, shard_files
 from .tables import REJECTED, part_of, write_rows
 
 FORMAT = "hifi-portrait-dataset"
@@ -160,8 +159,8 @@ def names_of(out: Path) -> Iterator[dict[str, tuple[str, str]]]:
 
 def _samples(shards: list[Path], names: Iterable[Mapping[str, tuple[str, str]]]) -> Iterator[dict[str, Any]]:
     for shard, known in zip(shards, names, strict=True):
-        for key, members in read_shard(shard, ("json", "txt", "expression.npy", "embedding.npy")):
-            values = json.loads(members["json"])
+        for key, members in read_shard(shard, ("json", "npz")):
+            values, arrays = json.loads(members["json"]), decode_arrays(members["npz"])
             label, source = known[key]
             yield {
                 "key": key,
@@ -170,11 +169,11 @@ def _samples(shards: list[Path], names: Iterable[Mapping[str, tuple[str, str]]])
                 "label": label,
                 "name": source,
                 "sha256": values["sha256"],
-                "caption": members["txt"].decode(),
+                "caption": values["caption"],
                 **{number: values[number] for number in _NUMBERS},
                 **dict(zip(("yaw", "pitch", "roll"), values["pose"], strict=True)),
-                "expression": decode_array(members["expression.npy"]),
-                "embedding": decode_array(members["embedding.npy"]),
+                "expression": arrays["expression"],
+                "embedding": arrays["embedding"],
             }
 
 
@@ -184,13 +183,13 @@ def _people(out: Path) -> Iterator[dict[str, Any]]:
     for person, label in zip(table["person"].to_pylist(), table["label"].to_pylist(), strict=True):
         labels.setdefault(person, set()).update({label} - {""})
     for shard in shard_files(out, PEOPLE):
-        for person, members in read_shard(shard, ("json", "embedding.npy")):
+        for person, members in read_shard(shard, ("json", "npz")):
             yield {
                 "person": person,
                 "shard": shard.name,
                 "labels": sorted(labels[person]),
                 "pictures": len(json.loads(members["json"])["pictures"]),
-                "embedding": np.asarray(decode_array(members["embedding.npy"])),
+                "embedding": decode_arrays(members["npz"])["embedding"],
             }
 
 

@@ -1,7 +1,8 @@
 """Stage shards: WebDataset tar files with all that training needs; the same samples give the same bytes.
 
-``shards/pictures-NNNNNN.tar`` holds a sample per picture, all pictures of a person one after the other;
-``shards/people-NNNNNN.tar`` a sample per person. What each member holds is told in docs/dataset.md.
+``shards/pictures-NNNNNN.tar`` holds a sample per picture, all pictures of a person one after the other, as
+``training/data/shards.py`` reads them; ``people/people-NNNNNN.tar`` a sample per person. What each member
+holds is told in docs/dataset.md.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ from ..boundary.files import PRIVATE, written
 
 Members: TypeAlias = dict[str, bytes]
 """Of one sample: by ending, without ``__key__``."""
-FOLDER = "shards"
 PICTURES, PEOPLE = "pictures", "people"
+FOLDERS = {PICTURES: "shards", PEOPLE: "people"}
+"""Of each kind of shard: training reads all of the first."""
 
 
 def shard_path(out: Path, kind: str, index: int) -> Path:
     """Return the file of a shard; ``kind`` is `PICTURES` or `PEOPLE`."""
-    return out / FOLDER / f"{kind}-{index:06d}.tar"
+    return out / FOLDERS[kind] / f"{kind}-{index:06d}.tar"
 
 
 def shard_files(out: Path, kind: str) -> list[Path]:
     """Return the shards of a data set, in order."""
-    return sorted((out / FOLDER).glob(f"{kind}-*.tar"))
+    return sorted((out / FOLDERS[kind]).glob(f"{kind}-*.tar"))
 
 
 class ShardWriter:
@@ -113,16 +115,21 @@ def encode_json(values: Mapping[str, Any]) -> bytes:
     return json.dumps(values, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def encode_array(array: np.ndarray, kind: type = np.float32) -> bytes:
-    """Encode an array as .npy."""
+def encode_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Encode arrays as .npz: bytes as they are, other numbers as float32."""
+    plain = {
+        key: np.ascontiguousarray(value, np.uint8 if value.dtype == np.uint8 else np.float32)
+        for key, value in sorted(arrays.items())
+    }
     stream = io.BytesIO()
-    np.save(stream, np.ascontiguousarray(array, kind), allow_pickle=False)
+    np.savez_compressed(stream, allow_pickle=False, **plain)
     return stream.getvalue()
 
 
-def decode_array(data: bytes) -> np.ndarray:
-    """Decode a .npy; never a pickle."""
-    return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+def decode_arrays(data: bytes) -> Mapping[str, np.ndarray]:
+    """Decode a .npz, each array when it is asked for; never a pickle."""
+    arrays: Mapping[str, np.ndarray] = np.load(io.BytesIO(data), allow_pickle=False)
+    return arrays
 
 
 def encode_picture(pixels: np.ndarray, kind: str, quality: int = 95) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from hifi_portrait.cli import main
 from hifi_portrait.dataset import journal as journals
 from hifi_portrait.dataset.config import PipelineConfig
 from hifi_portrait.dataset.runners import InProcess
-from hifi_portrait.dataset.shards import decode_array, decode_png, read_shard, shard_files
+from hifi_portrait.dataset.shards import decode_arrays, decode_png, read_shard, shard_files
+from hifi_portrait.training.data.shards import ShardIndex
 from PIL import Image
 
 from tests.dataset.conftest import SMALL, contents
@@ -57,20 +59,32 @@ def test_shards_hold_what_training_needs(dataset):
         assert matte.shape == picture.shape[:2]
         x, y = np.mean(values["keypoints"], axis=0).astype(int)
         assert matte[y, x] > 200
-        assert decode_png(sample["crop.png"]).shape == (224, 224, 4)
-        points = decode_array(sample["points.npy"])
+        arrays = decode_arrays(sample["npz"])
+        assert arrays["crop"].shape == (224, 224, 3)
+        assert arrays["mask"].shape == (224, 224)
+        points = arrays["points"]
         assert points.shape == (72, 3)
         inside = (points[:, :2] > -20).all() and (points[:, :2] < np.array(picture.shape[1::-1]) + 20).all()
         assert inside
-        assert decode_array(sample["landmarks.npy"]).shape == (468, 3)
-        assert decode_array(sample["expression.npy"]).shape == (52,)
-        embedding = decode_array(sample["embedding.npy"])
-        assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-4)
-        assert np.allclose(embedding, row["embedding"])
+        assert arrays["landmarks"].shape == (468, 3)
+        assert arrays["expression"].shape == (52,)
+        assert np.linalg.norm(arrays["embedding"]) == pytest.approx(1, abs=1e-4)
+        assert np.allclose(arrays["embedding"], row["embedding"])
         assert values["person"] == row["person"]
         assert b"obama" not in sample["json"]
     assert sum(len(json.loads(m["json"])["pictures"]) for p in shard_files(dataset, "people")
                for _, m in read_shard(p)) == 4  # fmt: skip
+
+
+def test_the_trainer_reads_them(dataset, tmp_path):
+    copy = tmp_path / "shards"  # it keeps an index beside them
+    shutil.copytree(dataset / "shards", copy)
+    index = ShardIndex.open(copy)
+    assert (len(index), len(index.people)) == (4, 1)
+    picture = index.read(0)
+    to_crop = picture.arrays["crop_matrix"]
+    eyes = picture.arrays["landmarks"][[33, 263], :2] @ to_crop[:, :2].T + to_crop[:, 2]
+    assert abs(eyes.mean(0) - (112, 92)).max() < 25  # where the canonical crop has them
 
 
 def test_the_data_sheet_states_what_the_user_states(made, collection, tmp_path):
@@ -130,7 +144,7 @@ def test_killed_while_workers_work_it_goes_on_to_the_same_bytes(few, made, face_
     running.wait()
     assert not (out / "dataset.json").exists()
     assert main(arguments) == 0
-    ours = {k: v for k, v in contents(out).items() if k.startswith(("shards", "tables"))}
+    ours = {k: v for k, v in contents(out).items() if k.startswith(("shards", "people", "tables"))}
     assert ours == {k: v for k, v in contents(tmp_path / "whole").items() if k in ours}
 
 
