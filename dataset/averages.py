@@ -13,6 +13,8 @@ _PROBES = 24
 _TRAINED_ON = 64
 """Vectors for each list that its centre is learned from."""
 _TIE = 1e-6
+_FEW = 3
+"""Vectors from which a group is large."""
 
 
 def faiss_module() -> Any:
@@ -73,7 +75,9 @@ def group_sums(vectors: np.ndarray, labels: np.ndarray, groups: int) -> tuple[np
     return sums, sizes
 
 
-def average_linkage(vectors: np.ndarray, least: float, start: np.ndarray | None = None) -> np.ndarray:
+def average_linkage(
+    vectors: np.ndarray, least: float, start: np.ndarray | None = None, firm: float | None = None
+) -> np.ndarray:
     """Join the two most similar groups while pictures of both are on average at least so similar.
 
     The inner product of two groups' means is the average over all pairs of their vectors, so that groups are
@@ -89,6 +93,8 @@ def average_linkage(vectors: np.ndarray, least: float, start: np.ndarray | None 
         Least average cosine between two groups that are joined.
     start : np.ndarray, optional
         (N,) int groups 0..G-1 to start from; without, each vector is one.
+    firm : float, optional
+        `least` for two groups of three vectors and more: their average has less spread.
 
     Returns
     -------
@@ -103,7 +109,8 @@ def average_linkage(vectors: np.ndarray, least: float, start: np.ndarray | None 
         means = sums / sizes[:, None]
         rows = np.flatnonzero(stale)
         nearest[rows], similarity[rows] = _nearest(means, rows)
-        first, second = _pairs(nearest, similarity, least)
+        small = np.minimum(sizes, sizes[nearest]) < _FEW
+        first, second = _pairs(nearest, similarity, np.where(small, least, least if firm is None else firm))
         if not len(first):
             break
         target = np.arange(len(sums))
@@ -135,7 +142,7 @@ def _nearest(means: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.where(lost, rows, nearest), np.where(lost, -np.inf, best)
 
 
-def _pairs(nearest: np.ndarray, similarity: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(nearest: np.ndarray, similarity: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of groups that are each other's nearest, no group twice; of equals those that come first."""
     mutual = (similarity >= least) & (similarity[nearest] <= similarity + _TIE)
     rows = np.flatnonzero(mutual)

@@ -23,6 +23,9 @@ class GroupConfig:
         Recognizer, and whether the collection's own spread is measured.
     join : float
         Two groups are joined while the average of their pictures' similarities is at least this.
+    firm : float
+        The same for two groups of three pictures and more: of one person's they are more alike on average
+        than any two pictures, while two people's chance likeness is in all of their pictures.
     careful : tuple of float
         The same for the groupings from which a collection's own spread is measured: two people in one group
         do more harm to it than one person in two.
@@ -31,7 +34,8 @@ class GroupConfig:
     """
 
     similarity: SimilarityConfig = field(default_factory=SimilarityConfig)
-    join: float = 1.0
+    join: float = 0.85
+    firm: float = 1.06
     careful: tuple[float, ...] = (1.9, 1.0, 1.0)
     least_pictures: int = 2
 
@@ -58,14 +62,20 @@ def group(embeddings: np.ndarray, config: GroupConfig | None = None) -> np.ndarr
     if not len(embeddings):
         return np.zeros(0, np.int64)
     space = learned_space(embeddings, config)
-    return without_small(average_linkage(space(embeddings), space.cosine(config.join)), config.least_pictures)
+    return without_small(linked(embeddings, space, config.join, config), config.least_pictures)
+
+
+def linked(embeddings: np.ndarray, space: SimilaritySpace, join: float, config: GroupConfig) -> np.ndarray:
+    """Return (N,) groups by average linkage in a space; large ones join at `firm` where that is more."""
+    firm = space.cosine(max(join, config.firm))
+    return average_linkage(space(embeddings), space.cosine(join), firm=firm)
 
 
 def learned_space(embeddings: np.ndarray, config: GroupConfig) -> SimilaritySpace:
     """Measure a collection's own spread without labels: by groupings, each in the space the last gave."""
     space = calibrated_space(embeddings.shape[1], config.similarity)
     for join in config.careful:
-        labels = average_linkage(space(embeddings), space.cosine(join))
+        labels = linked(embeddings, space, join, config)
         space = fit_space(embeddings, labels, config.similarity)
         if not space.adapted:
             break

@@ -46,7 +46,7 @@ class PurifyConfig:
     keep: float = 0.7
     move: float = 1.0
     margin: float = 0.2
-    merge: float = 1.1
+    merge: float = 1.2
 
 
 @dataclass(frozen=True, eq=False)

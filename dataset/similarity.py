@@ -12,6 +12,7 @@ strangers, 1 the boundary of one person. Thresholds are scores. The procedure is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -25,10 +26,10 @@ calibration. For SFace that is a cosine of .48, where both kinds of error are eq
 _STRANGERS_LIMIT = 0.75
 """On the same way: groups whose median is beyond are no different people but one person's pictures in several
 groups, and nothing can be learned from what lies between them."""
-_DEVIATIONS = (3.6, 2.5)
-"""The boundary measured in a collection lies half way between so many standard deviations above strangers and
-the point as many deviations above strangers as below what is typical of one person; and at most so many
-below that."""
+_MISTAKEN, _BELOW = 0.02, 2.5
+"""The boundary measured in a collection lies half way between the similarity that so many strangers of a
+person reach (it rises with the number of people), and the point as many deviations above strangers as below
+what is typical of one person; and at least so many below that."""
 _FREEDOM = 2
 """Pictures, less people, for each dimension of the embedding, from which directions are told apart: of fewer,
 each picture would shape the very space that it is judged in. With fewer the mean alone is subtracted."""
@@ -148,9 +149,9 @@ def fit_space(embeddings: np.ndarray, labels: np.ndarray, config: SimilarityConf
     # Of each picture to the others of its group.
     own = (np.einsum("ij,ij->i", unit, sums[owner]) - 1.0) / (sizes[owner] - 1)
     (typical, within), (strangers, between) = _spread(own), _spread(_between(sums / sizes[:, None]))
-    above, below = _DEVIATIONS
     middle = (strangers * within + typical * between) / max(within + between, 1e-9)
-    boundary = min((strangers + above * between + middle) / 2, typical - below * within)
+    rare = strangers + NormalDist().inv_cdf(1.0 - _MISTAKEN / groups) * between
+    boundary = min((rare + middle) / 2, typical - _BELOW * within)
     boundary = max(boundary, strangers + 0.05)
     return SimilaritySpace(space.mean, space.matrix, strangers, boundary, True)
 
