@@ -13,6 +13,7 @@ from harness import ROOT
 
 from .help_pictures import take_pictures
 from .help_texts import PAGES
+from .newer_hosts import complete
 
 FOLDER = ROOT / "web" / "docs"
 
@@ -49,7 +50,7 @@ def write_pages(info: Mapping[str, Any]) -> None:
     """Write all pages."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for kind in PAGES:
-        (FOLDER / f"{kind}.md").write_text(page(kind, info[kind]), encoding="utf-8", newline="\n")
+        (FOLDER / f"{kind}.md").write_text(page(kind, complete(info)[kind]), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

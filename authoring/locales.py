@@ -14,6 +14,8 @@ from typing import Any
 
 from harness import ROOT
 
+from .newer_hosts import complete
+
 FOLDER = ROOT / "locales"
 LANGUAGES = ("en", "zh", "ja", "de")
 _NAMES = {
@@ -35,7 +37,7 @@ def readable(name: str) -> str:
 def english(info: Mapping[str, Any]) -> dict[str, Entry]:
     """Texts of all of the pack's nodes, in the front end's layout, from the host's definitions."""
     result: dict[str, Entry] = {}
-    for kind, definition in sorted(info.items()):
+    for kind, definition in sorted(complete(info).items()):
         if not kind.startswith("HiFiPortrait"):
             continue
         inputs = {}
