@@ -12,12 +12,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import host_memory
 from benchmarks.report import Figures, command_line, load_per_core
 from harness import record
 from harness.archive import build, findings, unpack
 from harness.host import host_path, link
 
-PAIRS = 5
+PAIRS = 2
 START = """
 import atexit, runpy, sys, time
 sys.path.insert(0, '.')
@@ -71,7 +72,7 @@ def import_cost(pack: Path, scratch: Path, pairs: int) -> Figures:
 
 
 def main(quick: bool = False) -> Figures:
-    """Measure; ``quick``: one pair of starts instead of five."""
+    """Measure; ``quick``: one pair of starts instead of two."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         archive = build(Path(scratch, "node.zip"))
         pack = Path(scratch, "pack")
@@ -84,6 +85,7 @@ def main(quick: bool = False) -> Figures:
             "hosts": record.runs(),
             "pairs": 1 if quick else PAIRS,
             **import_cost(pack, Path(scratch), 1 if quick else PAIRS),
+            **host_memory.main(quick),
         }
 
 

@@ -41,7 +41,7 @@ def runs(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
     -------
     dict[str, dict[str, Any]]
         ``"0.3.75, front end 1.32.9"`` to ``passed``, ``failed``, ``skipped``, the names in ``failures``, and
-        the ``runs`` with arguments of pytest and commit.
+        the ``runs`` with the arguments of pytest.
     """
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(folder.glob("*.json")):
@@ -50,9 +50,7 @@ def runs(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
         entry = found.setdefault(f"{run['host']}, front end {run['front_end']}", empty)
         for key in ("passed", "failed", "skipped", "failures"):
             entry[key] += run[key]
-        entry["runs"].append(
-            {key: run[key] for key in ("arguments", "commit", "passed", "failed", "skipped")}
-        )
+        entry["runs"].append({key: run[key] for key in ("arguments", "passed", "failed", "skipped")})
     return found
 
 
