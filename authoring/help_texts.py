@@ -315,6 +315,27 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ),
         ),
     ),
+    "HiFiPortraitCropToFace": (
+        "A face that is a tenth of the picture's height has a handful of latent pixels: no model can draw a likeness into them. This node cuts the person's face out with some context and brings it to a size that the checkpoint likes; sample it again with *Apply HiFi-Net* (identity and the `landmarks` from here) at a denoise of .4 to .6, and give the result to *Paste Face Back*.\n\n"
+        "Several people: one *Crop to Face* for each, one after the other, each with its own identity. A video: the frames as a batch; place and size of the crop are steadied.",
+        (
+            (
+                "'no face of this person was found'",
+                "The face is too small or turned away for the recognizer. Lower `similarity`, or leave `identity` empty to take the largest face.",
+            ),
+            ("the expression changes", "Lower the sampler's denoise, or raise `landmark_strength`."),
+        ),
+    ),
+    "HiFiPortraitPasteFaceBack": (
+        "Puts the faces that *Crop to Face* cut out back where they were, with a soft seam. Colours at the seam are brought to those of the picture, because a VAE and a second sampling shift them. Pixels outside are not touched, bit for bit.",
+        (
+            ("a square shows", "Raise `feather` or `colour_match`, or give a `mask` of the face."),
+            (
+                "'faces were cut out of'",
+                "Connect the picture that went into *Crop to Face*, not another one, and all the faces that came out.",
+            ),
+        ),
+    ),
     "HiFiPortraitTransferSkinDetail": (
         "Many models paint skin like wax. This takes pores, moles and lines from the photos, through a render of the head in the same pose, into the finished picture. "
         "Colours and light stay as they are, and eyes, lips and hair of the picture are left alone.\n\n"

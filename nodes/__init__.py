@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from ..boundary.files import remove_debris
 from . import (
+    face_detail,
     faces,
     head,
     head_guidance,
@@ -39,6 +40,7 @@ class HiFiPortraitExtension(ComfyExtension):
             *hifi_net.NODES,
             *head.NODES,
             *head_guidance.NODES,
+            *face_detail.NODES,
             *save_portrait.NODES,
             *tiny.NODES,
         ]

@@ -24,6 +24,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "HiFiPortraitSaveHead": ("save 3d head", "save face"),
     "HiFiPortraitLoadHead": ("load 3d head", "load face"),
     "HiFiPortraitGuideWithHead": ("x0 guidance", "latent guidance", "img2img face", "face swap", "likeness"),
+    "HiFiPortraitCropToFace": ("face detailer", "adetailer", "small faces", "crop face", "inpaint crop"),
+    "HiFiPortraitPasteFaceBack": ("uncrop", "face detailer", "inpaint stitch"),
     "HiFiPortraitTransferSkinDetail": ("skin texture", "pores", "waxy skin", "frequency separation"),
     "HiFiPortraitSavePortrait": ("save image", "xmp", "iptc", "licence", "watermark", "generated"),
     "HiFiPortraitLoadTinyPortraitModel": ("tiny model", "demo model"),

@@ -12,6 +12,7 @@ from ..head.detail import transfer_detail
 from ..patching.encode_render import encode_render
 from ..patching.head_guidance import COLOUR_CHOICES, GuideSettings, guide_with_head
 from ..patching.host import advanced
+from .pictures import masks_of
 from .types import CATEGORY
 
 
@@ -265,22 +266,14 @@ class TransferSkinDetail(io.ComfyNode):
         pictures = render[..., :3].movedim(-1, 1).float()
         if pictures.shape[-2:] != (height, width):
             pictures = F.interpolate(pictures, size=(height, width), mode="bicubic", antialias=True)
-        where_known = _masks(head_mask, len(pictures), height, width)
+        where_known = masks_of(head_mask, len(pictures), height, width)
         if confidence is not None:
-            where_known = where_known * _masks(confidence, len(pictures), height, width)
-        where = None if mask is None else _masks(mask, len(mask) if mask.ndim > 2 else 1, height, width)
+            where_known = where_known * masks_of(confidence, len(pictures), height, width)
+        where = None if mask is None else masks_of(mask, len(mask) if mask.ndim > 2 else 1, height, width)
         detailed = transfer_detail(
             image[..., :3], pictures.movedim(1, -1).clamp(0, 1), where_known, strength, radius, where
         )
         return io.NodeOutput(torch.cat([detailed, image[..., 3:]], -1) if image.shape[-1] > 3 else detailed)
-
-
-def _masks(mask: torch.Tensor, count: int, height: int, width: int) -> torch.Tensor:
-    """Return ``(count, height, width)``; masks start again with the first when they end."""
-    mask = mask[None] if mask.ndim == 2 else mask
-    if mask.shape[-2:] != (height, width):
-        mask = F.interpolate(mask[:, None], size=(height, width), mode="bilinear", antialias=True)[:, 0]
-    return mask[torch.arange(count) % len(mask)].clamp(0.0, 1.0)
 
 
 NODES: list[type[io.ComfyNode]] = [GuideWithHead, TransferSkinDetail]

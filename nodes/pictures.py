@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from comfy.utils import ProgressBar
 
 from ..faces.pictures import EXTENSIONS, NamedImage, UnreadableImage, to_rgb8
@@ -36,6 +37,14 @@ def to_image(pixels: np.ndarray) -> torch.Tensor:
     """Return uint8 pictures as ComfyUI's IMAGE."""
     tensor = torch.from_numpy(pixels).float() / 255
     return tensor if tensor.ndim == 4 else tensor[None]
+
+
+def masks_of(mask: torch.Tensor, count: int, height: int, width: int) -> torch.Tensor:
+    """Return ``(count, height, width)``; masks start again with the first when they end."""
+    mask = mask[None] if mask.ndim == 2 else mask
+    if mask.shape[-2:] != (height, width):
+        mask = F.interpolate(mask[:, None], size=(height, width), mode="bilinear", antialias=True)[:, 0]
+    return mask[torch.arange(count) % len(mask)].clamp(0.0, 1.0)
 
 
 def progress(count: int) -> Callable[[int, int], None] | None:

@@ -36,6 +36,7 @@ SHAPING = frozenset(
         "HiFiPortraitApplyHiFiNet",
         "HiFiPortraitGuideWithHead",
         "HiFiPortraitTransferSkinDetail",
+        "HiFiPortraitPasteFaceBack",
         "HiFiPortraitLoadTinyPortraitModel",
     }
 )

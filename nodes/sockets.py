@@ -12,6 +12,7 @@ import torch
 
 from ..boundary.text import echoed
 from ..faces.records import ReferenceFaces
+from ..head.face_crop import FaceCrops
 from ..head.records import Head
 from ..identity.identity import Identity
 from ..landmarks.landmarks import FaceLandmarks3D
@@ -40,6 +41,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "IDENTITY": (_is(Identity), "Refine Faces or Load Identity"),
     "FACE_LANDMARKS_3D": (_is(FaceLandmarks3D), "a node that makes landmarks"),
     "HEAD": (_is(Head), "a node that makes a head"),
+    "FACE_CROPS": (_is(FaceCrops), "Crop to Face"),
     "HIFI_NET": (_is(HiFiNetPatcher), "Load HiFi-Net"),
     "MODEL": (_has("clone", "model_options"), "a node that loads a model"),
     "VAE": (_has("encode", "decode"), "a node that loads a VAE"),

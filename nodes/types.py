@@ -9,6 +9,7 @@ ReferenceFaces = io.Custom("REFERENCE_FACES")
 Identity = io.Custom("IDENTITY")
 FaceLandmarks3D = io.Custom("FACE_LANDMARKS_3D")
 Head = io.Custom("HEAD")
+FaceCrops = io.Custom("FACE_CROPS")
 HiFiNet = io.Custom("HIFI_NET")
 BoundingBox = io.Custom("BOUNDING_BOX")
 """The host's own, by name: hosts that have no nodes of it yet have packs that do."""
