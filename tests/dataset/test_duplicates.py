@@ -11,7 +11,8 @@ NAMES = ("obama", "obama2", "biden")
 
 
 def recompressed(image: np.ndarray, quality: int = 40) -> np.ndarray:
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+    decoded = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+    return np.asarray(decoded)
 
 
 def copies(image: np.ndarray) -> dict[str, np.ndarray]:
