@@ -186,7 +186,7 @@ def everything() -> Prompt:
     prompt["head"] = node("LoadHead", name="person")
     prompt["photo"] = host_node("LoadImage", image="photo.jpg")
     prompt["mask"] = host_node("SolidMask", value=1.0, width=128, height=128)
-    prompt["head"] = node("LoadHead", name="person")
+    prompt["crops"] = node("CropToFace", image=["photo", 0], analyzer=["analyzer", 0], size=128, context=2.2)
     del prompt["save"]
     return prompt
 
