@@ -176,7 +176,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 _SIMULATED = """
-import json, sys
+import hashlib, json, sys
 import numpy as np, psutil
 from hifi_portrait.dataset.config import PipelineConfig
 from hifi_portrait.dataset.people import Faces, assign
@@ -189,7 +189,8 @@ def records():
             person = rng.normal(size=128)
         vector = person + rng.normal(size=128) * .7
         key = f"{number:08d}"
-        yield PictureRecord(key, key, Location(key), sha256=f"{number:064x}", size_px=100.0, quality=.5,
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        yield PictureRecord(key, key, Location(key), sha256=digest, size_px=100.0, quality=.5,
             embedding=(vector / np.linalg.norm(vector)).astype(np.float32),
             hashes=rng.integers(0, 2**63, 2).astype(np.uint64))
 before = psutil.Process().memory_info().rss
