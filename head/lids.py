@@ -32,7 +32,9 @@ _REACH = 0.006
 """How far beyond the lids lashes and their shadow are seen in photos, share of the texture's side."""
 _DARK = (0.7, 0.95)
 """Brightness, as a share of the skin's, between which something beside the eye is brow or lash, or skin."""
-_EVEN, _DARKEST = 0.7, 0.72
+_USUAL = (0.9, 0.15)
+"""Brightness of that skin, as a share of the median around the eye, and how far it may differ."""
+_EVEN, _DARKEST = 0.85, 0.8
 """How far a lid takes the hue of the skin around, and its least brightness as a share of the skin's."""
 _FOLD, _FOLD_AT, _FOLD_WIDTH = 0.16, 0.16, 0.13
 """Darkness of the fold above the lid; where it lies and how wide, shares of a blink's longest way."""
@@ -147,9 +149,10 @@ def _closed(texture: np.ndarray, maps: LidMaps) -> ClosedLid:
     usual = float(np.median(bright[clear]))
     known = clear * smoothstep(*_DARK, bright / max(usual, 1e-3))
     colour = pull_push(shown, known.astype(np.float32))
-    if (known > 0.9).any():
-        # Brows beside the lid are not its colour.
-        skin = np.median(shown[known > 0.9], 0)
+    even = clear & (np.abs(bright / max(usual, 1e-3) - _USUAL[0]) < _USUAL[1])
+    if even.any():
+        # Neither brows beside the lid nor highlights are its colour.
+        skin = np.median(shown[even], 0)
         level = np.maximum(colour.mean(-1, keepdims=True), _DARKEST * usual)
         colour += _EVEN * (level * skin / max(float(skin.mean()), 1e-3) - colour)
     colour = colour * (1 - _FOLD * maps.fold[..., None])
