@@ -1,7 +1,8 @@
 """Keeps ``locales/<language>/nodeDefs.json`` in step with the nodes: ``python -m authoring.locales``.
 
-English is written from the host's node definitions. The other languages keep what they have; what
-they lack is listed, and what no node has any more is dropped.
+The languages are those that ComfyUI's front end offers; any other makes its page fail. English is
+written from the host's node definitions. The other languages keep what they have; what they lack is
+listed, and what no node has any more is dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,22 @@ from harness import ROOT
 from .newer_hosts import complete
 
 FOLDER = ROOT / "locales"
-LANGUAGES = ("en", "zh", "ja", "de")
+LANGUAGES = (
+    "en", "zh", "zh-TW", "ja", "ko", "ru", "fr", "es", "pt-BR", "tr", "it", "ar", "fa", "he",
+)  # fmt: skip
+"""ComfyUI's own, as its settings offer them."""
+
+NOT_YET = ("HiFiPortraitCropToFace", "HiFiPortraitPasteFaceBack")
+"""Nodes that are in English, Chinese (zh) and Japanese only: the front end shows the others English."""
+
+SYNTAX = "{}@|"
+"""What the front end's translations (vue-i18n) read as placeholders, links and plurals: never in a text."""
+
+_KEPT = re.compile(
+    r"(?<!\w)'[^']+'(?!\w)"  # a choice, as the node lists it, or a prompt
+    r"|%\w+%|models/[\w/]+|antelopev2|buffalo_l|mesh72|kps5|HiFi-Net|InstantID|SDXL|LoRA|ControlNet",
+    re.ASCII,
+)
 _NAMES = {
     "hifi_net": "HiFi-Net",
     "clip": "CLIP",
@@ -75,6 +91,11 @@ def leaves(entry: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[s
     return found
 
 
+def kept(text: str) -> set[str]:
+    """Parts of a text that are the same in every language: quoted choices, placeholders, brands, folders."""
+    return set(_KEPT.findall(text))
+
+
 def read(language: str) -> dict[str, Entry]:
     """Texts of one language; nothing where there is no file."""
     path = FOLDER / language / "nodeDefs.json"
@@ -86,6 +107,8 @@ def missing(language: str, source: Mapping[str, Any]) -> list[str]:
     have = leaves(read(language))
     lacking = []
     for path, text in leaves(source).items():
+        if path[0] in NOT_YET and language not in ("en", "zh", "ja"):
+            continue
         translated = have.get(path, "")
         same = language != "en" and translated == text and len(re.findall(r"\w+", text)) > 3
         if not translated or same:
@@ -93,8 +116,20 @@ def missing(language: str, source: Mapping[str, Any]) -> list[str]:
     return lacking
 
 
+def faults(language: str, source: Mapping[str, Any]) -> list[str]:
+    """List what a front end stumbles over, or an artist: signs of its translations, parts not kept."""
+    english_texts = leaves(source)
+    found = []
+    for path, text in leaves(read(language)).items():
+        place = f"{language}: {'/'.join(path)}"
+        found += [f"{place}: {sign} is syntax of the front end's" for sign in SYNTAX if sign in text]
+        parts = sorted(kept(english_texts.get(path, "")))
+        found += [f"{place}: {part} is not kept" for part in parts if part not in text]
+    return found
+
+
 def update(info: Mapping[str, Any], phrases: Mapping[str, Mapping[str, str]] | None = None) -> list[str]:
-    """Rewrite all languages; returns what is missing, as ``language: path``.
+    """Rewrite all languages; returns what is missing or wrong, as ``language: path``.
 
     Parameters
     ----------
@@ -122,7 +157,7 @@ def update(info: Mapping[str, Any], phrases: Mapping[str, Mapping[str, str]] | N
         target.write_text(
             json.dumps(texts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n"
         )
-        gaps += [f"{language}: {path}" for path in missing(language, source)]
+        gaps += [f"{language}: {path}" for path in missing(language, source)] + faults(language, source)
     return gaps
 
 

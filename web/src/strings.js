@@ -70,17 +70,17 @@ export const en = {
 }
 
 /** Languages beside English; each has a file in `data/words`, fetched by those who use it. */
-const OTHERS = ['zh', 'ja', 'de']
+export const OTHERS = ['zh', 'zh-TW', 'ja', 'ko', 'ru', 'fr', 'es', 'pt-BR', 'tr', 'it', 'ar', 'fa', 'he']
 
 /**
  * @param {string} locale ComfyUI's, such as `zh` or `zh-TW`
  * @returns {Promise<(key: string) => string>} the words of that language, English where it has none
  */
 export async function translator(locale) {
-  const language = locale.split('-')[0]
+  const language = [locale, locale.split('-')[0]].find((one) => OTHERS.includes(one))
   /** @type {Words} */
   let words = {}
-  if (OTHERS.includes(language)) {
+  if (language) {
     const answer = await fetch(new URL(`../data/words/${language}.json`, import.meta.url)).catch(() => null)
     if (answer?.ok) words = await answer.json()
   }
