@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from hifi_portrait.tiny.base_file import ASSETS
+from hifi_portrait.training.checkpoints import CHECKPOINT
 from hifi_portrait.training.config import Recipe
 from hifi_portrait.training.data.batches import PreparedPeople
 from hifi_portrait.training.evaluation.compare import compare
@@ -24,8 +25,9 @@ from hifi_portrait.training.losses import IdentityLoss, LandmarkLoss
 from hifi_portrait.training.networks.landmark_regressor import load_regressor, train_regressor
 from hifi_portrait.training.networks.sface import SFace
 from hifi_portrait.training.runs import read_ema_weights
-from hifi_portrait.training.state import CHECKPOINT
-from hifi_portrait.training.trainer import Trainer
+from hifi_portrait.training.tiny_task import TinyTask
+from hifi_portrait.training.train import make_accelerator
+from hifi_portrait.training.train import train as train_run
 
 from benchmarks.people import FACE_MODELS, People, synthetic_people
 from benchmarks.report import Figures, command_line
@@ -73,16 +75,9 @@ def _train_one(recipe: Recipe, folder: Path, people: People, regressor: Path) ->
     data = PreparedPeople.load(people.train)
     identity = IdentityLoss(SFace(FACE_MODELS / SFACE), data.embedding.mean(0))
     landmarks = LandmarkLoss(load_regressor(regressor))
-    Trainer(
-        recipe,
-        data,
-        folder,
-        None,
-        identity,
-        landmarks,
-        ASSETS,
-        log=lambda line: print(line, file=sys.stderr),
-    ).run()
+    task = TinyTask(recipe, data, folder, None, identity, landmarks, ASSETS)
+    accelerator = make_accelerator(recipe, folder, cpu=True)
+    train_run(recipe, task, folder, accelerator, log=lambda line: print(line, file=sys.stderr))
 
 
 def main(quick: bool = False) -> Figures:

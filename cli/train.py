@@ -130,18 +130,19 @@ def _tiny(args: argparse.Namespace, recipe: Recipe, log: Log) -> None:
     held_out = PreparedPeople.load(args.held_out, 1) if args.held_out else None
 
     from ..training.losses import IdentityLoss, LandmarkLoss
-    from ..training.trainer import Trainer
+    from ..training.tiny_task import TinyTask
+    from ..training.train import make_accelerator, train
 
     recognizer, regressor = _losses(args, recipe)
     identity = None if recognizer is None else IdentityLoss(recognizer, people.embedding.mean(0))
     landmarks = None if regressor is None else LandmarkLoss(regressor)
-    trainer = Trainer(recipe, people, args.folder, held_out, identity, landmarks, args.start_from, log=log)
-    print(
-        f"{people.people} people, codec {trainer.psnr:.1f} dB, "
-        f"from step {trainer.step} of {recipe.schedule.steps}"
-    )
-    trainer.run(seconds=60 * args.minutes if args.minutes else float("inf"))
-    if args.export:
+    # The host's UNet and the crops that recognizers read are computed on the CPU here.
+    accelerator = make_accelerator(recipe, args.folder, cpu=True)
+    task = TinyTask(recipe, people, args.folder, held_out, identity, landmarks, args.start_from)
+    print(f"{people.people} people, codec {task.psnr:.1f} dB")
+    seconds = 60 * args.minutes if args.minutes else float("inf")
+    train(recipe, task, args.folder, accelerator, seconds=seconds, log=log)
+    if args.export and accelerator.is_main_process:
         from ..training.export import export_run
 
         export_run(args.folder, args.export, people.people, recipe)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..models.texture import warp_texture
 from ..models.tokens import FaceBatch, TargetMaps
@@ -47,7 +47,7 @@ class Noisy(NamedTuple):
         return self.alpha[rows] * self.x[rows] - self.sigma[rows] * self.prediction[rows]
 
 
-class Objective:
+class Objective(nn.Module):
     """Loss of the batches of one run.
 
     Parameters
@@ -70,6 +70,7 @@ class Objective:
         identity_loss: IdentityLoss | None,
         landmark_loss: LandmarkLoss | None,
     ) -> None:
+        super().__init__()
         self.recipe, self.system, self.people = recipe, system, people
         self.identity_loss = identity_loss if recipe.losses.identity else None
         self.landmark_loss = landmark_loss if recipe.losses.landmarks else None
@@ -78,9 +79,12 @@ class Objective:
         if self.identity_loss is not None:
             self.identities = torch.from_numpy(people.identities(self.identity_loss.mean.numpy()))
 
-    def __call__(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
         """Loss of one batch at a step, and its parts by name."""
         losses, stage = self.recipe.losses, self.recipe.stage
+        if stage.freeze_base and not _before(step, stage.identity_from):
+            self.system.unet.requires_grad_(False)
+            self.system.words.requires_grad_(False)
         if _before(step, stage.denoising_from):
             return _sum(self._texture_parts(batch, len(batch.latents), losses.coarse_x0_identities))
         size = len(batch.latents)

@@ -11,8 +11,8 @@ from ..models import checkpoint
 from ..tiny import base_file
 from ..tiny.codec import TinyCodec
 from ..tiny.config import TinyBaseConfig
+from .checkpoints import CHECKPOINT
 from .config import Recipe
-from .state import CHECKPOINT
 from .system import TinySystem
 from .upgrade import read_run
 

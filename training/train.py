@@ -1,8 +1,8 @@
 """The training loop, for the tiny model and for SDXL, on whatever accelerate was configured for.
 
-From top to bottom: processes, networks and data, optimizer, resume; then batch after batch a loss, its
-gradients, a step, an average, and now and then a report, a checkpoint, a validation and a sample sheet. What
-is particular to a base is in its `Task`.
+`train` from top to bottom: networks and optimizer, resumed (`start`), data; then batch after batch a loss,
+its gradients, a step, an average, and now and then a report, a checkpoint, a validation and a sample sheet.
+What is particular to a base is in its `Task`.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def train(
     until: int | None = None,
     seconds: float = math.inf,
     log: Log = print,
+    save: bool = True,
 ) -> Checkpoints:
     """Train to a step or for a time, whichever comes first; then save.
 
@@ -106,35 +107,21 @@ def train(
         Time to stop after.
     log
         Gets one line of JSON now and then.
+    save
+        Whether a checkpoint is written at the end.
 
     Returns
     -------
     Checkpoints
         All that has changed, with the EMA weights.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator or make_accelerator(recipe, folder)
-    if accelerator.is_main_process:
-        remove_debris(folder)
-        with written(folder / RECIPE) as part:
-            part.write_text(recipe.to_json(), encoding="utf-8")
-    accelerator.init_trackers(recipe.name)
-
-    # Networks and optimizer ---------------------------------------------------------------------------------
-    objective: Any = task.objective
-    optimizer: Any = make_optimizer(recipe, objective.system, accelerator.device)
-    if recipe.hardware.compile:
-        objective.system.compile()
-    objective, optimizer = accelerator.prepare(objective, optimizer)
-    state = Checkpoints(accelerator, folder, recipe, objective, optimizer, task.constants)
-    state.restore()
-
-    # Data: the rest of the run ------------------------------------------------------------------------------
-    schedule = recipe.schedule
+    state = start(recipe, task, folder, accelerator)
+    objective, optimizer, schedule = state.objective, state.optimizer, recipe.schedule
     end = min(until or schedule.steps, schedule.steps)
     loader = accelerator.prepare(make_loader(recipe, task, accelerator, state.step, end))
+    accelerator.init_trackers(recipe.name)
 
-    # The loop -----------------------------------------------------------------------------------------------
     began, first = time.monotonic(), state.step
     window: list[dict[str, float]] = []
     for batch in loader:
@@ -164,8 +151,26 @@ def train(
                     task.sheet(folder / f"sheet-{state.step:06d}.png", accelerator.device)
         if _out_of_time(accelerator, time.monotonic() - began, seconds):
             break
-    state.save()
+    if save:
+        state.save()
     accelerator.end_training()
+    return state
+
+
+def start(recipe: Recipe, task: Task, folder: Path, accelerator: Accelerator) -> Checkpoints:
+    """Hand networks and optimizer to accelerate, and resume what the folder holds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if accelerator.is_main_process:
+        remove_debris(folder)
+        with written(folder / RECIPE) as part:
+            part.write_text(recipe.to_json(), encoding="utf-8")
+    objective: Any = task.objective
+    optimizer: Any = make_optimizer(recipe, objective.system, accelerator.device)
+    if recipe.hardware.compile:
+        objective.system.compile()
+    objective, optimizer = accelerator.prepare(objective, optimizer)
+    state = Checkpoints(accelerator, folder, recipe, objective, optimizer, task.constants)
+    state.restore()
     return state
 
 

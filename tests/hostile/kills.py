@@ -22,13 +22,14 @@ from random import Random
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from hifi_portrait.boundary.files import remove_debris
 from hifi_portrait.faces import files as model_files
 from hifi_portrait.head.store import save_head
 from hifi_portrait.identity.store import save_identity
 from hifi_portrait.models.warm_start import convert_instantid
-from hifi_portrait.training.config import Optimizer, Recipe
-from hifi_portrait.training.state import CHECKPOINT, TrainingState
+from hifi_portrait.training.checkpoints import CHECKPOINT, Checkpoints, parameter_groups
+from hifi_portrait.training.config import Recipe
 
 from . import seeds
 from .mutate import parse_safetensors
@@ -159,22 +160,32 @@ def _instantid_files() -> tuple[Path, Path]:
     return folder / "controlnet.safetensors", folder / "ip-adapter.bin"
 
 
-def _run(version: int) -> TrainingState:
-    """Return as much of a run as its checkpoint holds: 4 MB of weights, their EMA, and a codec."""
-    system = torch.nn.Sequential(*(torch.nn.Linear(256, 256) for _ in range(4)))
-    with torch.no_grad():
-        for parameter in system.parameters():
-            parameter.fill_(float(version))
-    system.codec = torch.nn.Linear(4, 4).requires_grad_(False)
-    for parameter in system.codec.parameters():
-        parameter.fill_(0.5)
-    state = TrainingState(system, Optimizer())
+class _Objective(torch.nn.Module):
+    """As much of an objective as a checkpoint looks at: 4 MB of weights."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__()
+        self.system = torch.nn.Sequential(*(torch.nn.Linear(256, 256) for _ in range(4)))
+        for parameter in self.system.parameters():
+            torch.nn.init.constant_(parameter, float(version))
+
+
+def _run(folder: Path, version: int) -> Checkpoints:
+    """Return as much of a run as its checkpoint holds: weights, their EMA, and a codec."""
+    objective, recipe = _Objective(version), Recipe()
+    optimizer = torch.optim.AdamW(parameter_groups(objective.system, recipe.optimizer))
+    codec = {"codec/weight": torch.full((4, 4), 0.5)}
+    state = Checkpoints(Accelerator(cpu=True), folder, recipe, objective, optimizer, codec)
     state.step = version
     return state
 
 
 def _save_training(folder: Path, version: int) -> None:
-    _made.setdefault(f"run {version}", _run(version)).save(folder, Recipe().to_json())
+    key = f"run {version}"
+    if key not in _made:
+        _made[key] = _run(folder, version)
+    _made[key].folder = folder
+    _made[key].save()
 
 
 class _Upstream(http.server.BaseHTTPRequestHandler):

@@ -10,14 +10,14 @@ import torch
 from hifi_portrait.tiny.base_file import ASSETS
 from hifi_portrait.tiny.config import TinyBaseConfig
 from hifi_portrait.tiny.prompt import PADDING
+from hifi_portrait.training.checkpoints import CHECKPOINT
 from hifi_portrait.training.data.batches import draw_batch, to_bytes, to_signed
 from hifi_portrait.training.export import export_run
 from hifi_portrait.training.latents import encode, fit_codec
 from hifi_portrait.training.losses import IdentityLoss, LandmarkLoss
 from hifi_portrait.training.networks.landmark_regressor import load_regressor, train_regressor
 from hifi_portrait.training.runs import load_exported, read_ema_weights
-from hifi_portrait.training.state import CHECKPOINT
-from hifi_portrait.training.trainer import learning_rate
+from hifi_portrait.training.train import learning_rate
 from safetensors.torch import load_file, save_file
 
 from tests.training.micro import RECIPE, make
@@ -80,7 +80,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_unbroken_one(people, sface, tmp_
     assert parts.step == whole.step == 6
     for name, a, b in zip(whole.state.names, whole.state.parameters, parts.state.parameters, strict=True):
         assert torch.equal(a, b), name
-        assert torch.equal(whole.state.ema[name], parts.state.ema[name]), name
+        assert torch.equal(whole.ema()[name], parts.ema()[name]), name
 
 
 def test_gradients_lower_the_loss_of_a_batch(people, tmp_path):
@@ -150,7 +150,7 @@ def test_a_run_starts_with_the_base_of_another(people, tmp_path):
         network={"detail_channels": 0, "texture_size": 0},
     )
     second = make(people, tmp_path / "identity", recipe, start_from=tmp_path / "base")
-    first.state.swap_ema()
+    first.use_ema()
     wanted = first.system.unet.state_dict()
     second.run()
     for name, value in second.system.unet.state_dict().items():
@@ -168,7 +168,7 @@ def test_identity_parts_can_start_anew_on_the_base_of_another_run(people, tmp_pa
         RECIPE.changed(stage={"transfer": "base"}, seed=5),
         start_from=tmp_path / "first",
     ).system.state_dict()
-    first.state.swap_ema()
+    first.use_ema()
     for name, value in first.system.state_dict().items():
         assert torch.equal(again[name], value), name
         if name.startswith(("unet.", "words.")):
@@ -211,7 +211,7 @@ def test_exported_files_sample_what_the_run_samples(people, tmp_path):
     export_run(tmp_path / "run", tmp_path / "export", people.people, RECIPE)
     assert sum(f.stat().st_size for f in (tmp_path / "export").iterdir()) < 25e6
     system = load_exported(tmp_path / "export")
-    trainer.state.swap_ema()
+    trainer.use_ema()
     noise = torch.randn(2, 16, 16, 16, generator=torch.Generator().manual_seed(0))
     batch = draw_batch(people, 0, 0, 2, (0, 1.0), 0.0)
     arguments = (noise, batch.concepts, batch.maps, batch.faces, 2)

@@ -6,14 +6,18 @@ own entrances are used: additional residuals, and attention processors.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ...models.config import HiFiNetConfig, IdentityLayer
+from ...models.hifi_net import TransformerBlock
+from ...models.layers import ResnetBlock
 from ...models.portrait import HiFiPortrait
 from ...models.texture import CoarseX0
 from ...models.tokens import FaceBatch, TargetMaps
@@ -92,6 +96,16 @@ def install(unet: UNet2DConditionModel, config: HiFiNetConfig) -> None:
     order = {path: index for index, path in enumerate(paths)}
     for name, module in modules.items():
         module.set_processor(IdentityProcessor(order.get(name)))
+
+
+def checkpoint_activations(unet: UNet2DConditionModel, portrait: HiFiPortrait) -> None:
+    """Have activations within blocks computed again in the backward pass, which saves memory."""
+    unet.enable_gradient_checkpointing()
+    unet.train()  # diffusers checkpoints in training only; SDXL's UNet has no dropout
+    for module in portrait.hifi_net.modules():
+        if isinstance(module, TransformerBlock | ResnetBlock):
+            forward = module.forward
+            module.forward = partial(checkpoint, forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
 class PortraitUNet(nn.Module):

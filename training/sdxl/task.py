@@ -20,7 +20,7 @@ from ...models.portrait import HiFiPortrait, build
 from ..config import Recipe
 from ..data.shards import ShardIndex
 from ..losses import IdentityLoss, LandmarkLoss
-from .adapter import PortraitUNet
+from .adapter import PortraitUNet, checkpoint_activations
 from .base import Base, load_base, network_config, start_from_encoder
 from .cache import Cache, build_cache
 from .examples import Examples
@@ -31,7 +31,7 @@ TYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 VALIDATION = 16
 """Held-out examples that are looked at, always the same."""
 SHEET_PEOPLE = 6
-DATA_SHEET, LONGEST_SHEET = "data_sheet.md", 20000
+DATA_SHEET, LONGEST_SHEET = "datasheet.json", 20000
 """What the data set says of itself: beside the shards, and carried in the checkpoint's metadata."""
 
 
@@ -90,9 +90,9 @@ class SdxlTask:
         self.data, self.held_out_data = data, held_out
         for module in (self.base.vae, self.base.text):
             module.to("cpu")  # room; what is needed later comes back
-        if recipe.hardware.gradient_checkpointing:
-            self.base.unet.enable_gradient_checkpointing()
         portrait = self._portrait()
+        if recipe.hardware.gradient_checkpointing:
+            checkpoint_activations(self.base.unet, portrait)
         system = PortraitUNet(self.base.unet, portrait, self.base.signal, self.base.prediction_type)
         identity = None
         if recognizer is not None:

@@ -1,0 +1,1 @@
+"""Chains of stages from nothing to the files that ship: done once, skipped when nothing changed, moved."""
