@@ -53,6 +53,7 @@ DATA = {
     "tools/calibration": "What calibrations of recognizers measured.",
     "training/data/synthetic": "Synthetic people; and where the 72 landmarks lie on MakeHuman's base mesh (`face72_embedding.npz`).",
     "training/recipes": "Training runs: what each states beyond the defaults or what it extends.",
+    "training/reproduce/chains": "Chains of stages: what each stage is, needs and is set to.",
     "web/data": "The 3D face, the head and the artists' sliders, read by Python and by the widget.",
     "web/docs": "Help pages of the nodes, and their pictures.",
     "subgraphs": "Blueprints: several nodes as one, for the host's node library.",

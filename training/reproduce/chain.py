@@ -78,7 +78,8 @@ def reproduce(
     device
         ``cpu`` or ``cuda``.
     """
-    stages, known = read_chain(name), {}
+    stages = read_chain(name)
+    known: dict[str, str] = {}
     began = time.monotonic()
     for stage in stages:
         known[stage.name] = fingerprint(stage, known)

@@ -45,9 +45,12 @@ def _people(stage: Stage, work: Work) -> bool:
 
 def _small_network(stage: Stage, work: Work) -> bool:
     """Train a recognizer or a landmark regressor on rendered people."""
-    train = {"recognizer": train_recognizer, "landmarks": train_regressor}[stage.settings["network"]]
-    file = work.of(stage.name) / "network.safetensors"
-    found = train(work.of(stage.needs[0]), file, stage.settings["seconds"], stage.settings.get("seed", 0))
+    data, file = work.of(stage.needs[0]), work.of(stage.name) / "network.safetensors"
+    seconds, seed = float(stage.settings["seconds"]), int(stage.settings.get("seed", 0))
+    if stage.settings["network"] == "recognizer":
+        found = train_recognizer(data, file, seconds, seed)
+    else:
+        found = train_regressor(data, file, seconds, seed)
     work.log(f"{stage.name}: {json.dumps(found)}")
     return True
 
