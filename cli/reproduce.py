@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what is left."""
     import torch
 
-    from ..training.reproduce.chain import reproduce
+    from ..training.reproduce.chain import read_chain, reproduce
     from ..training.reproduce.pack import pack, unpack
 
     torch.set_num_threads(1)
@@ -29,6 +29,6 @@ def run(args: argparse.Namespace) -> int:
         unpack(args.from_pack, args.folder)
     done = reproduce(args.chain, args.folder, args.face_models, args.minutes, args.device)
     if args.pack:
-        print(f"{args.pack}: {pack(args.folder, args.pack) / 2**20:.1f} MB")
+        print(f"{args.pack}: {pack(read_chain(args.chain), args.folder, args.pack) / 2**20:.1f} MB")
     print("all stages are done" if done else "not finished: run it again to go on")
     return 0

@@ -68,7 +68,7 @@ def test_a_chain_is_done_once_and_goes_on_elsewhere(face_models, head_data, tmp_
     # The second run is at work: its state goes along, the pictures do not.
     for name in ("joint", "model"):
         (folder / name / DONE).unlink()
-    size = pack(folder, tmp_path / "pack")
+    size = pack(read_chain(chain), folder, tmp_path / "pack")
     assert size < 60 * 2**20
     assert not (tmp_path / "pack" / "people").exists()
     there = tmp_path / "there"
@@ -83,7 +83,7 @@ def test_a_chain_is_done_once_and_goes_on_elsewhere(face_models, head_data, tmp_
     assert max(float((v - averages[1][k]).abs().max()) for k, v in averages[0].items()) < 1e-3
     assert first == (folder / "model" / "hifi_net.safetensors").read_bytes()
     with pytest.raises(ValueError, match="MB"):
-        pack(folder, tmp_path / "pack", largest=1000)
+        pack(read_chain(chain), there, tmp_path / "pack", largest=1000)
 
 
 def test_a_chain_that_does_not_exist_is_told_in_one_line(tmp_path):

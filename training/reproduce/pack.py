@@ -11,17 +11,18 @@ from torch import Tensor
 
 from ...boundary.files import written
 from ..checkpoints import CHECKPOINT, MOMENTS
-from .work import BEGUN, DONE
+from .work import BEGUN, DONE, Stage
 
 LARGEST_PACK = 60 * 1024 * 1024
 
 
-def pack(folder: Path, out: Path, largest: int = LARGEST_PACK) -> int:
+def pack(stages: list[Stage], folder: Path, out: Path, largest: int = LARGEST_PACK) -> int:
     """Copy what another machine needs to go on; returns bytes.
 
-    Rendered people are left out: they are made again, the same to the bit. Of finished runs the EMA weights
-    go along, in half precision; of the run at work weights in full, and averages and moments in bfloat16:
-    going on in place is exact to the bit, going on elsewhere up to this rounding.
+    Rendered people are left out: they are made again, the same to the bit. Of finished stages that others still
+    need the results go along, of runs the EMA weights in half precision. Of the run at work go weights in full,
+    and averages and moments in bfloat16: going on in place is exact to the bit, going on elsewhere up to this
+    rounding.
 
     Raises
     ------
@@ -30,20 +31,35 @@ def pack(folder: Path, out: Path, largest: int = LARGEST_PACK) -> int:
     """
     if out.exists():
         shutil.rmtree(out)
-    for place in sorted(p for p in folder.iterdir() if (p / BEGUN).is_file()):
-        if any(place.glob("shard-*.npz")):
+    needed = _needed(stages, folder)
+    for stage in stages:
+        place, target = folder / stage.name, out / stage.name
+        if stage.kind == "people" or not (place / BEGUN).is_file():
             continue
-        target = out / place.name
         target.mkdir(parents=True)
+        finished = (place / DONE).is_file()
         for file in sorted(f for f in place.iterdir() if f.is_file()):
+            wanted = stage.name in needed if finished else file.name == CHECKPOINT
+            if file.suffix == ".safetensors" and not wanted:
+                continue
             if file.name == CHECKPOINT:
-                _pack_checkpoint(file, target / file.name, finished=(place / DONE).is_file())
+                _pack_checkpoint(file, target / file.name, finished)
             else:
                 shutil.copyfile(file, target / file.name)
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     if size > largest:
         raise ValueError(f"{out}: {size / 2**20:.0f} MB, above {largest / 2**20:.0f}; finish a stage first")
     return size
+
+
+def _needed(stages: list[Stage], folder: Path) -> set[str]:
+    """Return the finished stages whose results are still read."""
+    needed: set[str] = set()
+    for stage in stages:
+        if not (folder / stage.name / DONE).is_file():
+            begun = (folder / stage.name / CHECKPOINT).is_file()
+            needed |= {n for n in stage.needs if not (begun and n == stage.settings.get("start"))}
+    return needed
 
 
 def _pack_checkpoint(source: Path, target: Path, finished: bool) -> None:
