@@ -20,9 +20,9 @@ def pack(stages: list[Stage], folder: Path, out: Path, largest: int = LARGEST_PA
     """Copy what another machine needs to go on; returns bytes.
 
     Rendered people are left out: they are made again, the same to the bit. Of finished stages that others
-    still need the results go along, of runs the EMA weights in half precision. Of the run at work go weights in
-    full, and averages and moments in bfloat16: going on in place is exact to the bit, going on elsewhere up to
-    this rounding.
+    still need the results go along, of runs the EMA weights in half precision. Of the run at work go weights
+    in full, and averages and moments in bfloat16: going on in place is exact to the bit, going on elsewhere
+    up to this rounding.
 
     Raises
     ------
