@@ -1,13 +1,10 @@
-"""Shards of people, as 'dataset build' writes them (docs/dataset.md), read at random: the trainer's data.
+"""WebDataset shards of identities, read at random: the trainer's data.
 
-Of each picture's members training reads the picture itself (``jpg`` or ``png``), ``json`` (``person``,
-``crop_matrix``, ``embedding_norm``), ``txt`` (caption), ``crop.png`` (canonical crop, the person as its
-alpha), ``points.npy`` (72 landmarks of the fitted 3D face, px of the picture) and ``embedding.npy``.
-
-`ShardIndex` notes once where each member lies, so that any picture is one seek away. A stream through a
-shuffle buffer would depend on the number of readers and could only be resumed by reading everything again;
-with the index, the n-th example of a run is a function of the seed and of n alone, for any number of
-processes and workers.
+A shard is a tar file with three members for each picture: ``KEY.jpg`` (or ``.png``), ``KEY.json``
+(``person``, ``caption``) and ``KEY.npz`` (`ARRAYS`). `ShardIndex` notes once where each member lies, so that
+any picture is one seek away. A stream through a shuffle buffer would depend on the number of readers and
+could only be resumed by reading everything again; with the index, the n-th example of a run is a function
+of the seed and of n alone, for any number of processes and workers.
 """
 
 from __future__ import annotations
@@ -27,9 +24,16 @@ import numpy as np
 from ...boundary.files import written
 from ...boundary.text import name as shown
 
-MEMBERS = ("picture", "json", "txt", "crop.png", "points.npy", "embedding.npy")
-"""What is read of each picture, in the order of `ShardIndex.place`."""
-PICTURES = ("jpg", "png")
+ARRAYS = {
+    "points": (72, 3),
+    "embedding": (None,),
+    "crop": (None, None, 3),
+    "crop_matrix": (2, 3),
+    "mask": (None, None),
+}
+"""Arrays of a picture and their shapes: landmarks of the fitted 3D face in px of the picture, unit embedding,
+canonical crop (uint8, background grey), picture px to crop px, the person in the crop (uint8, 0..255)."""
+PICTURES = (".jpg", ".jpeg", ".png")
 INDEX = "shards.index.npz"
 
 
@@ -42,16 +46,8 @@ class Picture:
     caption: str
     image: np.ndarray
     """(H, W, 3) uint8 RGB."""
-    points: np.ndarray
-    """(72, 3) landmarks of the fitted 3D face, px of the picture."""
-    embedding: np.ndarray
-    """(E,) float32 of unit length."""
-    embedding_norm: float
-    """As the recognizer gave it."""
-    crop: np.ndarray
-    """(224, 224, 4) uint8: the canonical crop, and the person."""
-    crop_matrix: np.ndarray
-    """(2, 3) px of the picture to px of the crop."""
+    arrays: Mapping[str, np.ndarray]
+    """See `ARRAYS`; ``embedding_norm`` () too where the embedding is not of unit length by nature."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +57,11 @@ class ShardIndex:
     Attributes
     ----------
     files : tuple of str
-        Names of the shards, relative to the folder.
+        Names of the shards.
     shard : np.ndarray
         (N,) which file.
     place : np.ndarray
-        (N, 6, 2) int64: first byte and number of bytes of each of `MEMBERS`.
+        (N, 3, 2) int64: first byte and number of bytes of picture, JSON and arrays.
     person : np.ndarray
         (N,) number of the person.
     first, count : np.ndarray
@@ -99,10 +95,10 @@ class ShardIndex:
         ValueError
             A shard is damaged or lacks a member; one line names it.
         """
-        files = sorted([*folder.glob("shards/pictures-*.tar"), *folder.glob("pictures-*.tar")])
+        files = sorted(folder.glob("*.tar"))
         if not files:
             raise FileNotFoundError(
-                f"{folder}: no shards (pictures-*.tar); make them with 'hifi-portrait dataset build'"
+                f"{folder}: no shards (*.tar); make them with 'hifi-portrait dataset build'"
             )
         stamp = json.dumps([[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files])
         kept = folder / INDEX
@@ -114,7 +110,7 @@ class ShardIndex:
         rows.sort(key=lambda row: (row[0], row[1]))
         found = {
             "stamp": np.array(stamp),
-            "files": np.array([f.relative_to(folder).as_posix() for f in files]),
+            "files": np.array([f.name for f in files]),
             "names": np.array([row[0] for row in rows]),
             "keys": np.array([row[1] for row in rows]),
             "shard": np.array([row[2] for row in rows], np.int32),
@@ -157,30 +153,20 @@ class ShardIndex:
         """
         where = f"{self.files[self.shard[row]]}: {shown(self.keys[row])}"
         try:
-            pixels = (
-                _decoded(self._bytes(row, "picture"))[..., :3] if image else np.zeros((0, 0, 3), np.uint8)
-            )
-            facts = json.loads(self._bytes(row, "json"))
-            one = Picture(
-                self.keys[row],
-                str(facts["person"]),
-                self._bytes(row, "txt").decode(),
-                pixels,
-                _array(self._bytes(row, "points.npy")),
-                _array(self._bytes(row, "embedding.npy")),
-                float(facts["embedding_norm"]),
-                _decoded(self._bytes(row, "crop.png")),
-                np.array(facts["crop_matrix"], np.float32),
-            )
-        except (OSError, ValueError, KeyError, TypeError, cv2.error) as error:
+            pixels = _decoded(self._bytes(row, 0)) if image else np.zeros((0, 0, 3), np.uint8)
+            facts = json.loads(self._bytes(row, 1))
+            with np.load(io.BytesIO(self._bytes(row, 2)), allow_pickle=False) as stored:
+                arrays = {key: stored[key] for key in stored.files}
+        except (OSError, ValueError, KeyError, cv2.error) as error:
             raise ValueError(f"{where} is damaged ({error}); build the data set again") from None
-        shapes = (one.points.shape, one.crop.shape[2:], one.crop_matrix.shape, one.embedding.ndim)
-        if shapes != ((72, 3), (4,), (2, 3), 1):
-            raise ValueError(f"{where} has members of other shapes; build the data set again")
-        return one
+        for key, shape in ARRAYS.items():
+            found = arrays[key].shape if key in arrays else ()
+            if len(found) != len(shape) or any(a not in (None, b) for a, b in zip(shape, found, strict=True)):
+                raise ValueError(f"{where} has {key} of shape {found}; build the data set again")
+        return Picture(self.keys[row], str(facts["person"]), str(facts.get("caption", "")), pixels, arrays)
 
-    def _bytes(self, row: int, member: str) -> bytes:
-        start, size = self.place[row, MEMBERS.index(member)]
+    def _bytes(self, row: int, member: int) -> bytes:
+        start, size = self.place[row, member]
         file = _opened(str(self.folder / self.files[self.shard[row]]))
         file.seek(int(start))
         return file.read(int(size))
@@ -192,73 +178,49 @@ def _opened(path: str) -> IO[bytes]:
 
 
 def _decoded(data: bytes) -> np.ndarray:
-    """Decode a picture, with its alpha where it has one; RGB, never turned by what a camera noted."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 3:
-        raise ValueError("no colour picture")
-    code = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(pixels, code))
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        raise ValueError("no picture")
+    return np.asarray(pixels)
 
 
-def _array(data: bytes) -> np.ndarray:
-    return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
-
-
-Row = tuple[str, str, int, list[tuple[int, int]]]
-
-
-def _members(file: Path, number: int) -> Iterator[Row]:
+def _members(file: Path, number: int) -> Iterator[tuple[str, str, int, list[tuple[int, int]]]]:
     """Yield person, key, shard and places of each picture of one shard."""
-    found: dict[str, dict[str, tuple[int, int]]] = {}
+    members: dict[str, dict[str, tuple[int, int]]] = {}
     try:
         with tarfile.open(file) as tar:
             for member in tar:
-                key, _, ending = member.name.partition(".")
+                key, dot, suffix = member.name.partition(".")
                 if member.isfile():
-                    found.setdefault(key, {})[ending] = (member.offset_data, member.size)
+                    members.setdefault(key, {})[dot + suffix.lower()] = (member.offset_data, member.size)
     except tarfile.TarError as error:
         raise ValueError(f"{file.name}: damaged ({error}); build the data set again") from None
     with file.open("rb") as opened:
-        for key, places in found.items():
-            picture = next((places[kind] for kind in PICTURES if kind in places), None)
-            missing = [name for name in MEMBERS[1:] if name not in places]
-            if picture is None or missing:
-                lacks = "a picture" if picture is None else missing[0]
-                raise ValueError(f"{file.name}: {shown(key)} lacks {lacks}; build the data set again")
-            opened.seek(places["json"][0])
-            person = str(json.loads(opened.read(places["json"][1]))["person"])
-            yield person, key, number, [picture, *(places[name] for name in MEMBERS[1:])]
+        for key, found in members.items():
+            picture = next((found[kind] for kind in PICTURES if kind in found), None)
+            if picture is None or ".json" not in found or ".npz" not in found:
+                raise ValueError(
+                    f"{file.name}: {shown(key)} lacks its picture, .json or .npz; build it again"
+                )
+            opened.seek(found[".json"][0])
+            facts = json.loads(opened.read(found[".json"][1]))
+            yield str(facts["person"]), key, number, [picture, found[".json"], found[".npz"]]
 
 
 def write_shard(path: Path, pictures: Iterable[Picture]) -> None:
-    """Write pictures as one shard with the members that training reads; equal pictures give equal bytes."""
+    """Write pictures as one shard, as JPEG of quality 95; equal pictures give equal bytes."""
     with written(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
         for one in pictures:
-            facts: dict[str, Any] = {
-                "person": one.person,
-                "embedding_norm": one.embedding_norm,
-                "crop_matrix": np.asarray(one.crop_matrix, np.float64).round(6).tolist(),
-            }
-            members = {
-                "jpg": _encoded(".jpg", cv2.cvtColor(one.image, cv2.COLOR_RGB2BGR)),
-                "crop.png": _encoded(".png", cv2.cvtColor(one.crop, cv2.COLOR_RGBA2BGRA)),
-                "points.npy": _saved(one.points),
-                "embedding.npy": _saved(one.embedding),
-                "txt": one.caption.encode(),
-                "json": json.dumps(facts, sort_keys=True).encode(),
-            }
-            for ending, data in members.items():
-                info = tarfile.TarInfo(f"{one.key}.{ending}")
+            arrays = io.BytesIO()
+            np.savez(arrays, **one.arrays)  # type: ignore[arg-type]
+            facts: dict[str, Any] = {"person": one.person, "caption": one.caption}
+            done, jpeg = cv2.imencode(".jpg", one.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+            assert done
+            for suffix, data in (
+                ("jpg", jpeg.tobytes()),
+                ("json", json.dumps(facts, sort_keys=True).encode()),
+                ("npz", arrays.getvalue()),
+            ):
+                info = tarfile.TarInfo(f"{one.key}.{suffix}")
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
-
-
-def _encoded(kind: str, pixels: np.ndarray) -> bytes:
-    settings = [cv2.IMWRITE_JPEG_QUALITY, 95] if kind == ".jpg" else []
-    return bytes(cv2.imencode(kind, pixels, settings)[1].tobytes())
-
-
-def _saved(array: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, np.asarray(array, np.float32), allow_pickle=False)
-    return stream.getvalue()

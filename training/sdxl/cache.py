@@ -77,7 +77,7 @@ def _encoded(index: ShardIndex, rows: np.ndarray, base: Base, side: int) -> dict
     squares = []
     for one in pictures:
         height, width = one.image.shape[:2]
-        squares.append(Frame.around(width, height, one.points, side).cut(one.image))
+        squares.append(Frame.around(width, height, one.arrays["points"], side).cut(one.image))
     device = next(base.vae.parameters()).device
     moments = base.encode(to_signed(np.stack(squares)).to(device))
     found = {MOMENTS + one.key: value for one, value in zip(pictures, moments, strict=True)}

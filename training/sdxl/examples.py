@@ -74,7 +74,7 @@ class Examples(Dataset[dict[str, Tensor]]):
         nobody = rng.random() < data.identity_dropout
         references = self.references(row, rng)
         height, width = picture.image.shape[:2]
-        frame = Frame.around(width, height, picture.points, data.resolution)
+        frame = Frame.around(width, height, picture.arrays["points"], data.resolution)
         generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
         moments = self.cache.latents(shard, picture.key)
         mean, deviation = moments.chunk(2)
@@ -110,7 +110,7 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     def _target(self, picture: Picture, frame: Frame) -> dict[str, Tensor]:
         config, side = self.config, frame.side
-        points = frame.moved(picture.points)
+        points = frame.moved(picture.arrays["points"])
         size = side // config.latent_downscale
         one = _as_landmarks(points, side)
         maps = target_arrays(
@@ -161,28 +161,28 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     def _reference(self, picture: Picture) -> dict[str, Tensor]:
         """Return what the refiner reads of one reference, as `identity.refine` makes it at inference."""
-        config = self.config
-        if len(picture.embedding) != config.embedding_dim:
+        config, arrays = self.config, picture.arrays
+        if len(arrays["embedding"]) != config.embedding_dim:
             raise ValueError(
-                f"{picture.key}: its embedding has {len(picture.embedding)} numbers, the network reads "
+                f"{picture.key}: its embedding has {len(arrays['embedding'])} numbers, the network reads "
                 f"{config.embedding_dim}; set network.embedding_dim and network.recognizer"
             )
-        embedding = picture.embedding.astype(np.float32)
+        embedding = arrays["embedding"].astype(np.float32)
         if config.embedding_kind == "raw":
-            embedding = embedding * np.float32(picture.embedding_norm)
-        crops = torch.from_numpy(picture.crop[..., :3]).permute(2, 0, 1)[None].float()
+            embedding = embedding * np.float32(arrays.get("embedding_norm", 1.0))
+        crops = torch.from_numpy(arrays["crop"]).permute(2, 0, 1)[None].float()
         if crops.shape[-1] != config.crop_size:
             crops = torch.nn.functional.interpolate(crops, size=(config.crop_size,) * 2, mode="area")
-        coords = crop_canonical_map(picture.points, picture.crop_matrix, config.crop_size, _model())
+        coords = crop_canonical_map(arrays["points"], arrays["crop_matrix"], config.crop_size, _model())
         found = {
             "crops": crops[0] / 127.5 - 1,
             "crop_coords": _channels_first(coords.astype(np.float32)),
             "embeddings": torch.from_numpy(embedding),
         }
         if config.texture_size:
-            places = moved(picture.points, picture.crop_matrix)
+            places = moved(arrays["points"], arrays["crop_matrix"])
             head = HeadSurface.of(_model()).extract_texture(
-                picture.crop[..., :3], picture.crop[..., 3], places, config.texture_size
+                arrays["crop"], arrays["mask"], places, config.texture_size
             )
             found["textures"] = texture_tensor(head)
         return found

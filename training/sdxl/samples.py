@@ -83,7 +83,7 @@ def sample_sheet(
     base.vae.to(noise.device)
     made = [to_bytes(base.decode(sample(system, batch, noise, alone=alone)).cpu()) for alone in (True, False)]
     squares = [
-        Frame.around(p.image.shape[1], p.image.shape[0], p.points, made[0].shape[1]).cut(p.image)
+        Frame.around(p.image.shape[1], p.image.shape[0], p.arrays["points"], made[0].shape[1]).cut(p.image)
         for p in truth
     ]
     faces = [to_bytes(batch["crops"][:, i].cpu()) for i in range(batch["crops"].shape[1])]

@@ -32,7 +32,7 @@ VALIDATION = 16
 """Held-out examples that are looked at, always the same."""
 SHEET_PEOPLE = 6
 DATA_SHEET, LONGEST_SHEET = "datasheet.json", 20000
-"""What the data set says of itself: beside the shards, and carried in the checkpoint's metadata."""
+"""What the data set says of itself: beside the folder of shards, and carried in the checkpoint's metadata."""
 
 
 class SdxlTask:
@@ -197,7 +197,7 @@ class SdxlTask:
         weights = {k[len(prefix) :]: v for k, v in ema.items() if k.startswith(prefix)}
         config = replace(self.config, x0_guidance_gain=recipe.export.x0_guidance)
         checkpoint.assign(HiFiPortrait(config, device="meta"), weights, path.name)
-        sheet = self.index.folder / DATA_SHEET
+        sheet = self.index.folder.parent / DATA_SHEET
         provenance: dict[str, object] = {
             "title": title or f"HiFi-Portrait {recipe.name}",
             "trained": True,

@@ -15,23 +15,20 @@ from .dataset import load_shards
 
 
 def synthetic_pictures(folder: Path, recognizer: Path) -> Iterator[Picture]:
-    """Yield the pictures of a folder of `synthesize` with SFace embeddings."""
+    """Yield the pictures of a folder of `synthesize` with what `shards.ARRAYS` names; SFace embeddings."""
     arrays, words = load_shards(folder)
     for row, person in enumerate(arrays["person"]):
         image, mask, points = arrays["image"][row], arrays["mask"][row], arrays["points"][row]
         matrix = canonical_matrix(points[:68])
-        crop = np.dstack([matted_crop(image, mask, matrix, CROP_SIZE), warp(mask, matrix, CROP_SIZE)])
-        name = f"{int(person):07d}"
+        found = {
+            "points": points.astype(np.float32),
+            "embedding": embed(image, points, str(recognizer)),
+            "crop": matted_crop(image, mask, matrix, CROP_SIZE),
+            "crop_matrix": matrix,
+            "mask": warp(mask, matrix, CROP_SIZE),
+        }
         yield Picture(
-            f"{name}-{row:05d}",
-            name,
-            ", ".join(words[row]),
-            image,
-            points.astype(np.float32),
-            embed(image, points, str(recognizer)),
-            1.0,
-            crop,
-            matrix,
+            f"{int(person):07d}-{row:05d}", f"{int(person):07d}", ", ".join(words[row]), image, found
         )
 
 
@@ -40,5 +37,5 @@ def write_synthetic_shards(folder: Path, out: Path, recognizer: Path, pictures_p
     out.mkdir(parents=True, exist_ok=True)
     pictures = list(synthetic_pictures(folder, recognizer))
     for number, first in enumerate(range(0, len(pictures), pictures_per_shard)):
-        write_shard(out / f"pictures-{number:06d}.tar", pictures[first : first + pictures_per_shard])
+        write_shard(out / f"people-{number:05d}.tar", pictures[first : first + pictures_per_shard])
     return len(pictures)
