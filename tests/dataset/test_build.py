@@ -15,6 +15,7 @@ import webdataset
 from hifi_portrait.boundary.files import SaveError
 from hifi_portrait.cli import main
 from hifi_portrait.dataset import journal as journals
+from hifi_portrait.dataset import tables
 from hifi_portrait.dataset.config import PipelineConfig
 from hifi_portrait.dataset.runners import InProcess
 from hifi_portrait.dataset.shards import decode_arrays, decode_png, read_shard, shard_files
@@ -164,7 +165,7 @@ def test_a_picture_that_kills_workers_is_rejected_and_nothing_else(made, few, tm
 
 
 def test_a_full_disk_stops_it_in_one_line_and_it_goes_on(made, collection, dataset, tmp_path, monkeypatch):
-    real, calls = journals.write_records, []
+    real, calls = tables.write_records, []
 
     def full(path, records):
         calls.append(path)
