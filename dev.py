@@ -61,6 +61,8 @@ NEWEST_FRONT_END = "1.58.1"
 # Converts workflows from UI to API format; of its many dependencies that part needs none.
 CONVERTER = ["comfy-cli==1.23.0"]
 
+# Of pyproject.toml: what lint, documentation and tests need.
+EXTRAS = "dev,docs,dataset,ray"
 # The optional analyzer that tests exercise; it would bring a second OpenCV.
 INSIGHTFACE = ["insightface==2.1"]
 
@@ -144,7 +146,7 @@ def set_up(browser: bool = False) -> None:
         pip(*HOST)
         pip("--no-deps", *CONVERTER, *INSIGHTFACE)
         pip("setuptools>=68", "wheel")
-        pip("--no-build-isolation", "-e", f"{ROOT}[dev,docs]")
+        pip("--no-build-isolation", "-e", f"{ROOT}[{EXTRAS}]")
         stamp.write_text(wanted)
         print(f"Installed in {time.monotonic() - started:.0f} s", flush=True)
     if named := os.environ.get("COMFYUI_PATH"):
@@ -205,7 +207,7 @@ def interpreter() -> Path:
 
 def _fingerprint() -> str:
     digest = hashlib.sha256(
-        repr((TORCH, HOST_UNRESOLVED, HOST, CONVERTER, INSIGHTFACE, sys.version, str(ROOT))).encode()
+        repr((TORCH, HOST_UNRESOLVED, HOST, CONVERTER, INSIGHTFACE, EXTRAS, sys.version, str(ROOT))).encode()
     )
     for name in ("pyproject.toml", "requirements.txt"):
         digest.update((ROOT / name).read_bytes())
