@@ -35,8 +35,11 @@ def picture(host, photos, tmp_path_factory):
 @pytest.fixture(scope="module")
 def cropped(host, photos, picture):
     """Nodes 1 to 6: the person of two photos, and that person's face out of the picture."""
+    nodes = two_photos(host, photos, "detail")
+    # An analyzer of its own: the shared host answers from its cache, and other tests read its first words.
+    nodes["1"]["inputs"]["provider"] = "CPU"
     return {
-        **two_photos(host, photos, "detail"),
+        **nodes,
         "3": {"class_type": "HiFiPortraitLoadHiFiNet", "inputs": {"checkpoint": "tiny (shipped)"}},
         "4": {"class_type": "HiFiPortraitRefineFaces", "inputs": {"faces": ["2", 0], "hifi_net": ["3", 0]}},
         "5": {"class_type": "LoadImage", "inputs": {"image": NAME}},
