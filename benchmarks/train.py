@@ -146,10 +146,11 @@ DDP = """
 import sys, torch
 from pathlib import Path
 from benchmarks.train import SdxlTask, make_accelerator, recipe, train
-checkpoint, shards, folder, batch = sys.argv[1:]
+checkpoint, shards, folder, batch, processes = sys.argv[1:]
 torch.set_num_threads(1)
 settings = recipe(Path(checkpoint), schedule={"steps": 2}, data={"batch": int(batch)})
 accelerator = make_accelerator(settings, Path(folder), cpu=True)
+assert accelerator.num_processes == int(processes), "otherwise two single processes would be compared"
 task = SdxlTask(settings, Path(shards), cache=Path(folder).parent / "cache", processes=accelerator)
 train(settings, task, Path(folder), accelerator, log=lambda line: None)
 """
@@ -163,11 +164,11 @@ def divided(checkpoint: Path, shards: Path, folder: Path) -> Figures:
     """
     made = {}
     for name, processes, batch in (("one", 1, 2), ("two", 2, 1)):
-        command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
-        command += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command += ["--nproc_per_node", str(processes)]
         script = folder / "ddp.py"
         script.write_text(DDP)
-        arguments = [str(script), str(checkpoint), str(shards), str(folder / name), str(batch)]
+        arguments = [str(script), *map(str, (checkpoint, shards, folder / name, batch, processes))]
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -239,6 +240,8 @@ def throughput(task: SdxlTask, folder: Path, steps: int) -> Figures:
     settings = task.recipe.changed(schedule={"steps": steps})
     accelerator = make_accelerator(settings, folder, cpu=True)
     state = start(settings, task, folder / "bare", accelerator)
+    state.objective(task.collate([task.examples(1)[0]]), 0)[0].backward()  # what is slow only once
+    state.optimizer.zero_grad()
     examples = task.examples(steps * settings.data.batch)
     began = time.process_time()
     size = settings.data.batch

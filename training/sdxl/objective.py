@@ -150,7 +150,9 @@ class SdxlObjective(nn.Module):
         if losses.texture and made.texture is not None:
             picture = batch["picture"].float() / 127.5 - 1
             warped = warp_texture(made.texture.float(), batch["uv_map"])
-            found.append(("texture", losses.texture, texture_loss(warped, picture)))
+            # Each example for itself: a mean over a batch's pixels would depend on how processes share it.
+            errors = [texture_loss(w[None], p[None]) for w, p in zip(warped, picture, strict=True)]
+            found.append(("texture", losses.texture, torch.stack(errors).mean()))
         return found
 
     def _picture_parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,11 @@ VALIDATION = 16
 SHEET_PEOPLE = 6
 DATA_SHEET, LONGEST_SHEET = "datasheet.json", 20000
 """What the data set says of itself: beside the folder of shards, and carried in the checkpoint's metadata."""
+
+
+def _to_stderr(line: str) -> None:
+    """Tell how the cache grows, beside what a command prints as its result."""
+    print(line, file=sys.stderr, flush=True)
 
 
 class SdxlTask:
@@ -83,7 +89,7 @@ class SdxlTask:
         for folder, index in ((data, self.index), (held_out, self.held_out)):
             if folder is not None and index is not None:
                 kept = (cache or folder) / f"cache-{self._digest()}" / folder.name
-                build_cache(index, self.base, kept, recipe.data.resolution, part=part)
+                build_cache(index, self.base, kept, recipe.data.resolution, part=part, report=_to_stderr)
                 self.caches[folder] = Cache(kept)
         if processes is not None:
             processes.wait_for_everyone()
