@@ -34,7 +34,7 @@ _BEARDED = -1.2
 _UNDER, _BELOW_LIPS, _COLLAR = (0.05, 0.3), (1.0, 1.3), (1.95, 2.2)
 """How far a normal points down, and between which heights (interocular distances below the eyes) a place
 lies, under the jaw; lower, a collar is in its place."""
-_JAW, _ASIDE = (-0.3, -0.05), (0.3, 0.5)
+_JAW, _ASIDE = (-0.3, -0.05), (0.3, 0.6)
 """The same for the jaw's edge beside the chin, and how far from the middle that begins."""
 SKIN = ("face", "lids", "ears", "neck")
 

@@ -46,8 +46,7 @@ def shown(layout, model, skin, under, beard=None):
 def test_a_collar_under_the_jaw_is_not_skin(layout, model, skin):
     under = throat(layout, model) > 0.95
     assert under.sum() > 500
-    # At the rim of the throat's soft mask 1 - .95 is left, and what the filter of the collar lets through.
-    assert shown(layout, model, skin, SHIRT)[under].max() < 0.06
+    assert shown(layout, model, skin, SHIRT)[under].max() < 0.05
     plain = shown(layout, model, skin, skin)
     np.testing.assert_allclose(plain[under], 1, atol=1e-3)
     shade = tuple(v // 3 for v in skin)
