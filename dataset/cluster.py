@@ -17,7 +17,7 @@ from typing import Any, cast
 from .analyse import AnalyzerChoice, Tools
 from .config import PipelineConfig
 from .journal import AnalyseTask, FinishTask, Journal, note_retry
-from .runners import Task
+from .runners import Task, do
 
 LOCAL = "local"
 _KINDS: dict[str, type[AnalyseTask] | type[FinishTask]] = {"analyse": AnalyseTask, "finish": FinishTask}
@@ -33,7 +33,7 @@ class Actor:
         """Do one piece; returns how many pictures it was."""
         task = _KINDS[row["kind"]](Journal(Path(row["out"])), int(row["index"]))
         note_retry(task, self._run)
-        return {"pictures": task.run(self._tools)}
+        return {"pictures": do(task, self._tools)}
 
 
 class RayRunner:

@@ -11,6 +11,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
+from threadpoolctl import threadpool_limits
+
 from .analyse import AnalyzerChoice, Tools
 from .config import PipelineConfig
 
@@ -25,6 +27,15 @@ class Task(Protocol):
     def blame(self) -> bool:
         """Note, after a worker died, which picture it was at; false where that is not known."""
         ...
+
+
+def do(task: Task, tools: Tools) -> int:
+    """Do a task in one thread, whoever does it; returns how many pictures it was.
+
+    In another number of threads sums differ in their last bits, and the shards with them.
+    """
+    with threadpool_limits(1):
+        return task.run(tools)
 
 
 class Runner(Protocol):
@@ -48,7 +59,7 @@ class InProcess:
     def run(self, tasks: Iterable[Task]) -> Iterator[int]:
         """Do all tasks in order."""
         for task in tasks:
-            yield task.run(self._tools)
+            yield do(task, self._tools)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -174,7 +185,7 @@ def _end_with_parent() -> None:
 
 def _work(task: Task) -> int:
     assert _tools is not None
-    return task.run(_tools)
+    return do(task, _tools)
 
 
 def runner(config: PipelineConfig, choice: AnalyzerChoice, workers: int) -> Runner:

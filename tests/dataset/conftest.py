@@ -10,6 +10,14 @@ from hifi_portrait.dataset.config import PipelineConfig
 from hifi_portrait.dataset.runners import runner
 from PIL import Image
 
+from harness import ROOT
+
+
+@pytest.fixture(autouse=True)
+def root_first(monkeypatch):
+    """Workers import captioners of these tests by name; a host on the path has a package `tests` too."""
+    monkeypatch.syspath_prepend(ROOT)
+
 
 @pytest.fixture(scope="session")
 def choice(face_models) -> AnalyzerChoice:
