@@ -15,7 +15,7 @@ from typing import Any
 from harness import ROOT
 
 from .graph import NODES2_SCALE, Graph, origin
-from .template_parts import FULL, PROMPT, TINY_PLACE, Portrait
+from .template_parts import PROMPT, Portrait
 
 FOLDER = ROOT / "subgraphs"
 NAME = "Portrait of a person"
@@ -181,14 +181,7 @@ def _id(name: str) -> str:
 def portrait_of_a_person(info: Mapping[str, Any]) -> Subgraph:
     """Build the main job as one node: photos, prompt, pose and expression in, a portrait out."""
     p = Portrait(info)
-    analyzer = p.analyzer()
-    faces = p.references(analyzer, folder="")
-    network = p.network()
-    identity = p.identity(faces, network)
-    landmarks = p.landmarks(identity, yaw=20, smile=0.4, **TINY_PLACE)
-    model, positive, negative = p.tiny()
-    applied = p.apply(model, network, identity, landmarks, **FULL)
-    decode = p.sample(applied, positive, negative, model)
+    job = p.main_job(folder="")
     whole = Subgraph(
         p.g,
         NAME,
@@ -196,13 +189,13 @@ def portrait_of_a_person(info: Mapping[str, Any]) -> Subgraph:
         "you set. Made by the tiny model that comes with HiFi-Portrait; open it to use SDXL.",
         "HiFi Portrait",
     )
-    whole.expose(faces, "images", "photos")
-    whole.expose(positive, "text", "prompt")
+    whole.expose(job.faces, "images", "photos")
+    whole.expose(job.positive, "text", "prompt")
     sliders = info["HiFiPortraitGenerateLandmarks"]["input"]["optional"]
     for slider in SLIDERS:
-        whole.expose(landmarks, slider, sliders[slider][1]["display_name"])
-    whole.give(decode, "IMAGE")
-    assert p.g.node(positive)["widgets_values"] == [PROMPT]
+        whole.expose(job.landmarks, slider, sliders[slider][1]["display_name"])
+    whole.give(job.decode, "IMAGE")
+    assert p.g.node(job.positive)["widgets_values"] == [PROMPT]
     return whole
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .graph import Graph
 
@@ -40,6 +40,16 @@ FULL: dict[str, Any] = {"identity_strength": 1.0, "landmark_strength": 1.0}
 """The tiny model was trained with both at 1."""
 TINY_PLACE: dict[str, Any] = {"scale": 1.6, "position_y": -0.05}
 """Where the tiny model's training pictures have their faces."""
+
+
+class MainJob(NamedTuple):
+    """Nodes of the main job that something is linked to."""
+
+    analyzer: int
+    faces: int
+    landmarks: int
+    positive: int
+    decode: int
 
 
 class Portrait:
@@ -147,6 +157,17 @@ class Portrait:
         self.g.link(sampler, "LATENT", decode, "samples")
         self.g.link(vae, "vae" if "vae" in self._outputs(vae) else "VAE", decode, "vae")
         return decode
+
+    def main_job(self, **references: Any) -> MainJob:
+        """Add everything from photos to a portrait by the tiny model; values are of Load Reference Faces."""
+        analyzer = self.analyzer()
+        faces = self.references(analyzer, **references)
+        network = self.network()
+        identity = self.identity(faces, network)
+        landmarks = self.landmarks(identity, yaw=20, smile=0.4, **TINY_PLACE)
+        model, positive, negative = self.tiny()
+        applied = self.apply(model, network, identity, landmarks, **FULL)
+        return MainJob(analyzer, faces, landmarks, positive, self.sample(applied, positive, negative, model))
 
     def save_image(
         self, image: int, pos: tuple[int, int], prefix: str, size: tuple[int, int] = (340, 400)

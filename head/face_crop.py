@@ -55,12 +55,6 @@ class FaceCrops:
         scale = self.size / side
         return np.array([[scale, 0.0, -left * scale], [0.0, scale, -top * scale]])
 
-    def moved(self, points: np.ndarray, index: int) -> np.ndarray:
-        """Points ``(..., 3)`` of the picture in px of crop ``index``; z is scaled with them."""
-        matrix = self.matrix(index)
-        flat = points[..., :2] @ matrix[:, :2].T + matrix[:, 2]
-        return np.concatenate([flat, points[..., 2:] * matrix[0, 0]], -1)
-
 
 def choose_face(faces: Sequence[DetectedFace], person: np.ndarray | None, same: float) -> DetectedFace | None:
     """Return the face that is this person's; without a person the largest.

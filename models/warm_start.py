@@ -75,7 +75,14 @@ def trunk_from_base(config: HiFiNetConfig, base: Mapping[str, Tensor]) -> dict[s
 
 
 def init_from_base(net: HiFiNet, base: Mapping[str, Tensor]) -> int:
-    """Copy a base UNet's encoder and middle block into HiFi-Net's trunk.
+    """`copy_trunk` from a base UNet with ComfyUI's parameter names."""
+    return copy_trunk(net, trunk_from_base(net.config, base))
+
+
+def copy_trunk(net: HiFiNet, base: Mapping[str, Tensor]) -> int:
+    """Copy a base UNet's encoder and middle block into HiFi-Net's trunk, as ControlNets start.
+
+    ``base`` has diffusers' parameter names, as HiFi-Net has.
 
     Transformers that the trunk has and the base has not (``config.base_transformer_depth``) keep their
     weights, but their outputs are set to zero, so that the trunk starts as the base's encoder.
@@ -90,24 +97,23 @@ def init_from_base(net: HiFiNet, base: Mapping[str, Tensor]) -> int:
     ValueError
         The base lacks a tensor of the trunk, or has it in another shape.
     """
-    renamed = trunk_from_base(net.config, base)
     state = net.state_dict()
     trunk = [k for k in state if not k.startswith("controlnet_") and not is_extra(k)]
     for key in trunk:
-        if key not in renamed:
+        if key not in base:
             if _own_transformer(net.config, key):
                 if ".proj_out." in key:
                     state[key].zero_()
                 continue
             raise ValueError(f"the base model has no weights for HiFi-Net's {key}; the configurations differ")
-        if renamed[key].shape != state[key].shape:
+        if base[key].shape != state[key].shape:
             raise ValueError(
-                f"the base model's {key} is {tuple(renamed[key].shape)}, HiFi-Net's "
+                f"the base model's {key} is {tuple(base[key].shape)}, HiFi-Net's "
                 f"{tuple(state[key].shape)}; the configurations differ"
             )
-    copied = [key for key in trunk if key in renamed]
+    copied = [key for key in trunk if key in base]
     for key in copied:
-        state[key].copy_(renamed[key])
+        state[key].copy_(base[key])
     return len(copied)
 
 

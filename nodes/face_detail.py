@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
-from ..faces.pictures import NamedImage, to_rgb8
-from ..faces.references import analyze_cached
 from ..faces.thresholds import threshold_for
 from ..head.face_crop import FaceCrops as Crops
 from ..head.face_crop import choose_face, cut_out, paste_back, place_crops
+from ..landmarks.canonical import moved
 from ..landmarks.landmarks import FaceLandmarks3D as Landmarks
 from ..landmarks.landmarks import concatenate
 from ..landmarks.model import FaceModel
@@ -23,7 +20,7 @@ from ..landmarks.sequence import fit_sequence, target_from_fits
 from ..landmarks.target import generate_for
 from ..patching.host import advanced
 from .landmark_results import with_notes
-from .pictures import masks_of
+from .pictures import channels_first, faces_in, masks_of
 from .types import CATEGORY, FaceAnalyzer, FaceCrops, FaceLandmarks3D, Identity
 
 
@@ -139,18 +136,22 @@ class CropToFace(io.ComfyNode):
         faces = _find(image, analyzer, identity, similarity)
         crops = place_crops(faces, width, height, size, context, steady)
         found = [face for face in faces if face is not None]
-        moved = (
-            _fitted([crops.moved(face.landmarks, i) for i, face in enumerate(found)], identity, size)
+        in_crops = (
+            _fitted([moved(face.landmarks, crops.matrix(i)) for i, face in enumerate(found)], identity, size)
             if landmarks is None
             else _moved(landmarks.resized(width, height), crops)
         )
-        pictures = cut_out(image[..., :3].movedim(-1, 1), crops).movedim(1, -1)
-        drawn = torch.zeros_like(pictures) if render is None else _cut(render[..., :3], crops)
+        pictures = cut_out(channels_first(image, height, width), crops).movedim(1, -1)
+        drawn = (
+            torch.zeros_like(pictures)
+            if render is None
+            else cut_out(channels_first(render, height, width), crops).movedim(1, -1)
+        )
         where = pictures.new_ones(pictures.shape[:3])
         if mask is not None:
             whole = masks_of(mask, len(mask) if mask.ndim > 2 else 1, height, width)
             where = cut_out(whole[:, None], crops)[:, 0]
-        return io.NodeOutput(pictures, crops, moved, drawn, where, _about(crops, len(image)))
+        return io.NodeOutput(pictures, crops, in_crops, drawn, where, _about(crops, len(image)))
 
 
 class PasteFaceBack(io.ComfyNode):
@@ -236,14 +237,7 @@ def _find(image: torch.Tensor, analyzer: Any, identity: Any, similarity: float) 
         )
     person = None if identity is None else np.asarray(identity.embedding, np.float32)
     same = similarity or threshold_for(analyzer.recognizer).same / 2
-    bar = ProgressBar(len(image)) if len(image) > 2 else None
-    found = []
-    for number, frame in enumerate(image, start=1):
-        picture = NamedImage(f"picture {number}", to_rgb8(frame.detach().float().cpu().numpy()))
-        found.append(choose_face(analyze_cached(picture, analyzer), person, same))
-        if bar is not None:
-            bar.update(1)
-    return found
+    return [choose_face(faces, person, same) for _, faces in faces_in(image, analyzer, "picture")]
 
 
 def _fitted(points: list[np.ndarray], identity: Any, size: int) -> Landmarks:
@@ -258,20 +252,10 @@ def _moved(landmarks: Landmarks, crops: Crops) -> Landmarks:
     """Return landmarks of whole pictures in the crops."""
     rows = [landmarks[row % len(landmarks)] for row in crops.rows]
     size = crops.size
-    points = [crops.moved(each.points, i).astype(np.float32) for i, each in enumerate(rows)]
+    points = [moved(each.points, crops.matrix(i)).astype(np.float32) for i, each in enumerate(rows)]
     return concatenate(
         [replace(each, points=p, width=size, height=size) for each, p in zip(rows, points, strict=True)]
     )
-
-
-def _cut(pictures: torch.Tensor, crops: Crops) -> torch.Tensor:
-    """Return head renders cut like the pictures; they may be larger or smaller."""
-    channels_first = pictures.movedim(-1, 1).float()
-    if tuple(channels_first.shape[-2:]) != (crops.height, crops.width):
-        channels_first = F.interpolate(
-            channels_first, size=(crops.height, crops.width), mode="bicubic", antialias=True
-        )
-    return cut_out(channels_first, crops).movedim(1, -1)
 
 
 def _about(crops: Crops, pictures: int) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from comfy_api.latest import io
 
 from ..head.detail import transfer_detail
 from ..patching.encode_render import encode_render
 from ..patching.head_guidance import COLOUR_CHOICES, GuideSettings, guide_with_head
 from ..patching.host import advanced
-from .pictures import masks_of
+from .pictures import channels_first, masks_of
 from .types import CATEGORY
 
 
@@ -263,9 +262,7 @@ class TransferSkinDetail(io.ComfyNode):
                 f"Transfer Skin Detail: the picture is {width} x {height}, the render {render.shape[2]} x "
                 f"{render.shape[1]}; render the head with the picture's width and height"
             )
-        pictures = render[..., :3].movedim(-1, 1).float()
-        if pictures.shape[-2:] != (height, width):
-            pictures = F.interpolate(pictures, size=(height, width), mode="bicubic", antialias=True)
+        pictures = channels_first(render, height, width)
         where_known = masks_of(head_mask, len(pictures), height, width)
         if confidence is not None:
             where_known = where_known * masks_of(confidence, len(pictures), height, width)

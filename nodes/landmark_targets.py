@@ -10,15 +10,14 @@ import torch
 from comfy.utils import ProgressBar
 
 from ..faces.analyzer import FaceAnalyzer
-from ..faces.pictures import NamedImage, to_rgb8
 from ..faces.records import ReferenceFaces
-from ..faces.references import analyze_cached
 from ..faces.select import PICKS, pick_single
 from ..landmarks.fit import fit_faces
 from ..landmarks.landmarks import FaceLandmarks3D
 from ..landmarks.model import FaceModel
 from ..landmarks.sequence import fit_sequence, target_from_fits, target_from_landmarks
 from ..landmarks.target import Target
+from .pictures import faces_in
 
 TARGET_PICKS = PICKS[1:]
 PLACES = ("canvas", "as in the target")
@@ -52,19 +51,13 @@ def find_faces(
     points: list[np.ndarray | None] = []
     sizes: list[tuple[int, int]] = []
     notes: list[str] = []
-    bar = ProgressBar(len(image)) if len(image) > 2 else None
-    for number, frame in enumerate(image, start=1):
-        name = what if len(image) == 1 else f"{what} {number}"
-        picture = NamedImage(name, to_rgb8(frame.detach().float().cpu().numpy()))
+    for picture, faces in faces_in(image, analyzer, what):
         height, width = picture.pixels.shape[:2]
-        faces = analyze_cached(picture, analyzer)
         chosen = pick_single(faces, width, height, pick, index)
         points.append(None if chosen is None else faces[chosen].landmarks)
         sizes.append((width, height))
         if len(faces) > 1 and len(image) == 1:
-            notes.append(f"The {name} has {len(faces)} faces: {pick} was picked")
-        if bar is not None:
-            bar.update(1)
+            notes.append(f"The {picture.name} has {len(faces)} faces: {pick} was picked")
     if all(array is None for array in points):
         reason = "no face found" if pick != TARGET_PICKS[-1] else f"no face number {index}"
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from comfy.utils import ProgressBar
 
+from ..faces.analyzer import DetectedFace, FaceAnalyzer
 from ..faces.pictures import EXTENSIONS, NamedImage, UnreadableImage, to_rgb8
+from ..faces.references import analyze_cached
 
 
 def count_images(images: Sequence[torch.Tensor]) -> int:
@@ -37,6 +39,27 @@ def to_image(pixels: np.ndarray) -> torch.Tensor:
     """Return uint8 pictures as ComfyUI's IMAGE."""
     tensor = torch.from_numpy(pixels).float() / 255
     return tensor if tensor.ndim == 4 else tensor[None]
+
+
+def faces_in(
+    image: torch.Tensor, analyzer: FaceAnalyzer, what: str
+) -> Iterator[tuple[NamedImage, list[DetectedFace]]]:
+    """Find all faces of each picture of a batch, with the host's progress bar; ``what`` names a picture."""
+    bar = ProgressBar(len(image)) if len(image) > 2 else None
+    for number, frame in enumerate(image, start=1):
+        name = what if len(image) == 1 else f"{what} {number}"
+        picture = NamedImage(name, to_rgb8(frame.detach().float().cpu().numpy()))
+        yield picture, analyze_cached(picture, analyzer)
+        if bar is not None:
+            bar.update(1)
+
+
+def channels_first(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Return pictures ``(B, H, W, C)`` as ``(B, 3, height, width)``, resized where they have another size."""
+    pictures = image[..., :3].movedim(-1, 1).float()
+    if tuple(pictures.shape[-2:]) != (height, width):
+        pictures = F.interpolate(pictures, size=(height, width), mode="bicubic", antialias=True)
+    return pictures
 
 
 def masks_of(mask: torch.Tensor, count: int, height: int, width: int) -> torch.Tensor:

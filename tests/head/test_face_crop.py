@@ -5,6 +5,7 @@ import pytest
 import torch
 from hifi_portrait.faces.analyzer import DetectedFace
 from hifi_portrait.head.face_crop import choose_face, cut_out, paste_back, place_crops
+from hifi_portrait.landmarks.canonical import moved
 
 
 def face(left, top, right, bottom, embedding=(1.0, 0.0)):
@@ -68,9 +69,9 @@ def test_points_land_where_the_pixels_do():
     picture[:, :, 38:42, 48:52] = 1.0
     cut = cut_out(picture, crops)[0, 0]
     y, x = (float(v) for v in (cut > 0.5).nonzero().float().mean(0) + 0.5)
-    moved = crops.moved(np.array([[50.0, 40.0, 4.0]]), 0)[0]
-    assert moved[:2] == pytest.approx([x, y], abs=0.6)
-    assert moved[2] == pytest.approx(4.0 * 80 / crops.boxes[0, 2])
+    there = moved(np.array([[50.0, 40.0, 4.0]]), crops.matrix(0))[0]
+    assert there[:2] == pytest.approx([x, y], abs=0.6)
+    assert there[2] == pytest.approx(4.0 * 80 / crops.boxes[0, 2])
 
 
 @pytest.mark.parametrize("feather", [0.0, 0.25, 1.0])

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from ...boundary.text import name as shown
 from ...models.config import HiFiNetConfig
-from ...models.hifi_net import HiFiNet
-from ...models.warm_start import is_extra
 
 PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}
 
@@ -171,27 +169,3 @@ def network_config(unet: Any, vae: Any, changes: dict[str, Any]) -> HiFiNetConfi
         "fusion_levels": (True,) * len(widths),
     }
     return replace(HiFiNetConfig.sdxl(), **{**found, **changes})
-
-
-def start_from_encoder(net: HiFiNet, unet: Any) -> int:
-    """Copy the base's encoder and middle block into HiFi-Net's trunk, as ControlNets start.
-
-    HiFi-Net has diffusers' parameter names, so that they are copied by name.
-
-    Returns
-    -------
-    int
-        How many tensors were copied.
-
-    Raises
-    ------
-    ValueError
-        The base lacks a tensor of the trunk, or has it in another shape.
-    """
-    ours, theirs = net.state_dict(), unet.state_dict()
-    trunk = [key for key in ours if not key.startswith("controlnet_") and not is_extra(key)]
-    for key in trunk:
-        if key not in theirs or theirs[key].shape != ours[key].shape:
-            raise ValueError(f"the base has no weights for HiFi-Net's {key}; the configurations differ")
-        ours[key].copy_(theirs[key])
-    return len(trunk)

@@ -18,11 +18,12 @@ from torch.utils.data import default_collate
 from ...models import checkpoint
 from ...models.config import HiFiNetConfig
 from ...models.portrait import HiFiPortrait, build
+from ...models.warm_start import copy_trunk
 from ..config import Recipe
 from ..data.shards import ShardIndex
 from ..losses import IdentityLoss, LandmarkLoss
 from .adapter import PortraitUNet, checkpoint_activations
-from .base import Base, load_base, network_config, start_from_encoder
+from .base import Base, load_base, network_config
 from .cache import Cache, build_cache
 from .examples import Examples
 from .objective import SdxlObjective
@@ -129,7 +130,7 @@ class SdxlTask:
         recipe = self.recipe
         portrait = build(self.config, seed=recipe.seed)
         if recipe.base.warm_start == "base":
-            start_from_encoder(portrait.hifi_net, self.base.unet)
+            copy_trunk(portrait.hifi_net, self.base.unet.state_dict())
             return portrait
         loaded = checkpoint.load(recipe.base.warm_start, dtype=torch.float32)
         theirs, ours = loaded.state_dict(), portrait.state_dict()

@@ -8,11 +8,12 @@ import pytest
 import torch
 from hifi_portrait.models.portrait import build
 from hifi_portrait.models.tokens import FaceBatch
+from hifi_portrait.models.warm_start import copy_trunk
 from hifi_portrait.patching.apply import apply_hifi_net
 from hifi_portrait.patching.settings import PatchSettings
 from hifi_portrait.patching.target_maps import picture_maps
 from hifi_portrait.training.sdxl.adapter import PortraitUNet
-from hifi_portrait.training.sdxl.base import network_config, start_from_encoder
+from hifi_portrait.training.sdxl.base import network_config
 
 from tests.models.networks import random_faces
 from tests.models.reference import diffusers_unet
@@ -102,7 +103,7 @@ def test_a_network_that_starts_from_the_encoder_changes_nothing_until_it_is_trai
     assert len(config.identity_layers()) == len(CONFIG.identity_layers())
     portrait = build(config)
     before = portrait.hifi_net.down_blocks[1].resnets[0].conv1.weight.clone()
-    assert start_from_encoder(portrait.hifi_net, unet) > 100
+    assert copy_trunk(portrait.hifi_net, unet.state_dict()) > 100
     assert not torch.equal(before, portrait.hifi_net.down_blocks[1].resnets[0].conv1.weight)
     system = PortraitUNet(unet, portrait, torch.linspace(1, 0, 1000), "eps")
     x, text, pooled = torch.randn(1, 4, 16, 16), torch.randn(1, 77, 64), torch.randn(1, 1280)
