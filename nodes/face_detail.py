@@ -252,9 +252,9 @@ def _moved(landmarks: Landmarks, crops: Crops) -> Landmarks:
     """Return landmarks of whole pictures in the crops."""
     rows = [landmarks[row % len(landmarks)] for row in crops.rows]
     size = crops.size
-    points = [moved(each.points, crops.matrix(i)).astype(np.float32) for i, each in enumerate(rows)]
+    points = [moved(each.points[0], crops.matrix(i)).astype(np.float32) for i, each in enumerate(rows)]
     return concatenate(
-        [replace(each, points=p, width=size, height=size) for each, p in zip(rows, points, strict=True)]
+        [replace(each, points=p[None], width=size, height=size) for each, p in zip(rows, points, strict=True)]
     )
 
 

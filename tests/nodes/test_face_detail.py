@@ -144,6 +144,27 @@ def test_a_face_is_sampled_again_with_its_landmarks(host, picture, cropped, arti
     assert np.abs(inside - picture[top:bottom, left:right]).mean() < 40, "the same picture, with another face"
 
 
+def test_landmarks_of_the_whole_picture_move_into_the_crop(host, picture, cropped):
+    """Fitted in the picture and moved, they lie where they are when they are fitted in the crop."""
+    photo = {"image": ["5", 0], "analyzer": ["1", 0], "style": "mesh72"}
+    nodes = {
+        **cropped,
+        "7": {"class_type": "HiFiPortraitLandmarksFromPhoto", "inputs": photo},
+        "8": {
+            "class_type": "HiFiPortraitDrawLandmarks",
+            "inputs": {"landmarks": ["6", 2], "style": "mesh72", "width": 128, "height": 128},
+        },
+    }
+    largest = {key: value for key, value in nodes["6"]["inputs"].items() if key != "identity"}
+    nodes["6"] = {**nodes["6"], "inputs": largest}
+    fitted = pixels(host, nodes, ["8", 0]).astype(float)
+    nodes["6"] = {**nodes["6"], "inputs": {**largest, "landmarks": ["7", 0]}}
+    moved = pixels(host, nodes, ["8", 0]).astype(float)
+    both = [cv2.GaussianBlur(drawing.max(-1), (0, 0), 2.0) for drawing in (fitted, moved)]
+    assert min(drawing.max() for drawing in both) > 40
+    assert np.corrcoef(both[0].ravel(), both[1].ravel())[0, 1] > 0.7
+
+
 def test_a_stranger_is_one_clear_line(host, photos, cropped):
     nodes = {**cropped, "7": {"class_type": "PreviewImage", "inputs": {"images": ["6", 0]}}}
     nodes["6"] = {**nodes["6"], "inputs": {**nodes["6"]["inputs"], "similarity": 0.99}}
