@@ -1,5 +1,6 @@
 """A small collection of real photos, with all that a collection found on a disk brings along."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,11 @@ from hifi_portrait.dataset.config import PipelineConfig
 from hifi_portrait.dataset.runners import runner
 from PIL import Image
 
-from harness import ROOT
-
 
 @pytest.fixture(autouse=True)
-def root_first(monkeypatch):
-    """Workers import captioners of these tests by name; a host on the path has a package `tests` too."""
-    monkeypatch.syspath_prepend(ROOT)
+def without_host(monkeypatch):
+    """Workers import these captioners by name; a host on the path has a package `tests`, which wins."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if not (Path(path) / "comfy").is_dir()])
 
 
 @pytest.fixture(scope="session")
